@@ -1,0 +1,352 @@
+//! The backward pass of a fully connected layer in one pass over its weights.
+//!
+//! Sixteen rows of W at a time: while they are in the first-level cache they give
+//! `dx = δ·Wᵀ` and then take their update, so no gradient matrix is ever stored.
+//!
+//! `dx` is a reduction along the contiguous axis: 16 partial sums, each one chain of
+//! FMAs in ascending registers, added by one fixed tree. An updated weight is one chain
+//! of FMAs in ascending samples that starts from the old weight.
+
+use crate::dense::even_parts;
+use crate::simd::{Kernel, Simd};
+use crate::{Isa, LANES, MatMut, MatRef};
+
+/// Where the outer products `Σ_b x[b, :]ᵀ·scaled[b, :]` are added.
+pub enum Update<'a> {
+    /// To the weights themselves (plain SGD); `dx` comes from the old ones.
+    Weights(MatMut<'a>),
+    /// To another matrix of the same shape (a momentum buffer, a gradient).
+    Into {
+        /// W, only read.
+        weights: MatRef<'a>,
+        /// What is added to.
+        target: MatMut<'a>,
+    },
+}
+
+/// `dx ← δ·Wᵀ`, then `target ← target + xᵀ·scaled`.
+///
+/// Shapes: W and target \[k, n\], `x` \[batch, k\], `delta` and `scaled` \[batch, n\], `dx`
+/// \[batch, k rounded up to 16\]; n a multiple of 16, contiguous columns. The columns of
+/// `dx` from k on are set to 0. Without `dx` only the update is done. With `scaled` =
+/// −(lr/batch)·δ the update is the step of plain SGD.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn backward(
+    isa: Isa,
+    x: MatRef<'_>,
+    delta: MatRef<'_>,
+    scaled: MatRef<'_>,
+    update: Update<'_>,
+    dx: Option<MatMut<'_>>,
+) {
+    let (weights, target, k, n) = match update {
+        Update::Weights(mut w) => {
+            assert!(w.col_stride() == 1);
+            let place = Place {
+                ptr: w.as_mut_ptr(),
+                stride: w.row_stride(),
+            };
+            (place, place, w.rows(), w.cols())
+        }
+        Update::Into {
+            weights,
+            mut target,
+        } => {
+            assert!(weights.rows() == target.rows() && weights.cols() == target.cols());
+            assert!(weights.col_stride() == 1 && target.col_stride() == 1);
+            let from = Place {
+                ptr: weights.as_ptr().cast_mut(),
+                stride: weights.row_stride(),
+            };
+            let to = Place {
+                ptr: target.as_mut_ptr(),
+                stride: target.row_stride(),
+            };
+            (from, to, target.rows(), target.cols())
+        }
+    };
+    let batch = x.rows();
+    assert!(x.cols() == k && n.is_multiple_of(LANES));
+    assert!(delta.rows() == batch && scaled.rows() == batch);
+    assert!(delta.cols() == n && scaled.cols() == n);
+    assert!(x.col_stride() == 1 && delta.col_stride() == 1 && scaled.col_stride() == 1);
+    if let Some(dx) = &dx {
+        assert!(dx.rows() == batch && dx.cols() == crate::padded(k) && dx.col_stride() == 1);
+    }
+    if batch == 0 || k == 0 {
+        return;
+    }
+    isa.dispatch(Backward {
+        k,
+        n,
+        x,
+        delta,
+        scaled,
+        weights,
+        target,
+        dx,
+    });
+}
+
+/// A matrix that may be the same as another: W, read through `weights` and written
+/// through `target`.
+#[derive(Clone, Copy)]
+struct Place {
+    ptr: *mut f32,
+    stride: usize,
+}
+
+struct Backward<'a> {
+    k: usize,
+    n: usize,
+    x: MatRef<'a>,
+    delta: MatRef<'a>,
+    scaled: MatRef<'a>,
+    weights: Place,
+    target: Place,
+    dx: Option<MatMut<'a>>,
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for row in (0..self.k).step_by(LANES) {
+            let rows = LANES.min(self.k - row);
+            // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted in `backward`.
+            unsafe {
+                if self.dx.is_some() {
+                    self.backward_data(s, row, rows);
+                }
+                self.update(s, row, rows);
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// `dx[:, row..row + 16] = δ·W[row..row + 16, :]ᵀ`, zero from column `row + rows` on.
+    ///
+    /// # Safety
+    /// - `row + rows ≤ k`, 1 ≤ `rows` ≤ 16; the shapes are those of [`backward`].
+    #[inline(always)]
+    unsafe fn backward_data<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
+        let Some(dx) = &mut self.dx else { return };
+        let batch = self.x.rows();
+        let (delta, delta_stride) = (self.delta.as_ptr(), self.delta.row_stride());
+        let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
+        // Rows past the last are read as the last and dropped at the end.
+        // SAFETY: row + r.min(rows − 1) < k, a row of W.
+        let w: [*const f32; LANES] = std::array::from_fn(|r| unsafe {
+            let r = row + r.min(rows - 1);
+            self.weights.ptr.add(r * self.weights.stride).cast_const()
+        });
+        let mut sample = 0;
+        while sample < batch {
+            // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
+            // `row` on (its width is k rounded up).
+            unsafe {
+                if S::REGISTERS >= 32 {
+                    let d = delta.add(sample * delta_stride);
+                    let dots = s.sum_each(dots_of_one(s, self.n, &w, d));
+                    s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, dots));
+                } else {
+                    // The last sample of an odd batch is paired with itself.
+                    let other = (sample + 1).min(batch - 1);
+                    let d = delta.add(sample * delta_stride);
+                    let e = delta.add(other * delta_stride);
+                    let [a, b] = dots_of_pair(s, self.n, &w, [d, e]);
+                    let (a, b) = (s.sum_each(a), s.sum_each(b));
+                    s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
+                    s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
+                }
+            }
+            sample += if S::REGISTERS >= 32 { 1 } else { 2 };
+        }
+    }
+
+    /// `target[row..row + rows, :] += x[:, row..row + rows]ᵀ·scaled`.
+    ///
+    /// # Safety
+    /// - `row + rows ≤ k`; the shapes are those of [`backward`].
+    #[inline(always)]
+    unsafe fn update<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
+        let (tallest, widest) = if S::REGISTERS >= 32 { (4, 5) } else { (2, 2) };
+        for (first, registers) in even_parts(self.n / LANES, widest) {
+            let mut r = 0;
+            while r < rows {
+                let height = tallest.min(rows - r);
+                let tile = OuterProducts {
+                    batch: self.x.rows(),
+                    // SAFETY: column row + r < k of x.
+                    x: unsafe { self.x.as_ptr().add(row + r) },
+                    x_stride: self.x.row_stride(),
+                    // SAFETY: column first·16 < n of scaled.
+                    scaled: unsafe { self.scaled.as_ptr().add(first * LANES) },
+                    scaled_stride: self.scaled.row_stride(),
+                    // SAFETY: row row + r < k and column first·16 < n of target.
+                    target: unsafe {
+                        self.target
+                            .ptr
+                            .add((row + r) * self.target.stride + first * LANES)
+                    },
+                    target_stride: self.target.stride,
+                };
+                // SAFETY: `height` rows and 16·`registers` columns from there on lie
+                // inside all three.
+                unsafe { tile.run_sized(s, height, registers) };
+                r += height;
+            }
+        }
+    }
+}
+
+/// `v` with zeros from lane `n` on.
+#[inline(always)]
+fn keep_first<S: Simd>(s: S, n: usize, v: S::F) -> S::F {
+    if n == LANES {
+        return v;
+    }
+    let mut lanes = s.to_array(v);
+    lanes[n..].fill(0.0);
+    s.from_array(lanes)
+}
+
+/// The partial sums of 16 rows of W with a row of δ: one accumulator for each row.
+///
+/// # Safety
+/// - Every pointer is valid for reads of `n` floats, n a multiple of 16.
+#[inline(always)]
+unsafe fn dots_of_one<S: Simd>(
+    s: S,
+    n: usize,
+    w: &[*const f32; LANES],
+    delta: *const f32,
+) -> [S::F; LANES] {
+    let mut acc = [s.zero(); LANES];
+    for j in (0..n).step_by(LANES) {
+        // SAFETY: j + 16 ≤ n floats of each row.
+        unsafe {
+            let d = s.load(delta.add(j));
+            for (acc, w) in acc.iter_mut().zip(w) {
+                *acc = s.fma(d, s.load(w.add(j)), *acc);
+            }
+        }
+    }
+    acc
+}
+
+/// The partial sums of 16 rows of W with two rows of δ, two rows of W at a time: for
+/// instruction sets with too few registers for 16 accumulators.
+///
+/// # Safety
+/// - Every pointer is valid for reads of `n` floats, n a multiple of 16.
+#[inline(always)]
+unsafe fn dots_of_pair<S: Simd>(
+    s: S,
+    n: usize,
+    w: &[*const f32; LANES],
+    pair: [*const f32; 2],
+) -> [[S::F; LANES]; 2] {
+    let mut sums = [[s.zero(); LANES]; 2];
+    for r in (0..LANES).step_by(2) {
+        let mut acc = [[s.zero(); 2]; 2];
+        for j in (0..n).step_by(LANES) {
+            // SAFETY: j + 16 ≤ n floats of each row.
+            unsafe {
+                let d = [s.load(pair[0].add(j)), s.load(pair[1].add(j))];
+                for (acc, w) in acc.iter_mut().zip(&w[r..r + 2]) {
+                    let w = s.load(w.add(j));
+                    acc[0] = s.fma(d[0], w, acc[0]);
+                    acc[1] = s.fma(d[1], w, acc[1]);
+                }
+            }
+        }
+        for (i, acc) in acc.into_iter().enumerate() {
+            sums[0][r + i] = acc[0];
+            sums[1][r + i] = acc[1];
+        }
+    }
+    sums
+}
+
+/// A block of R rows × C registers of `target += xᵀ·scaled`.
+#[derive(Clone, Copy)]
+struct OuterProducts {
+    batch: usize,
+    x: *const f32,
+    x_stride: usize,
+    scaled: *const f32,
+    scaled_stride: usize,
+    target: *mut f32,
+    target_stride: usize,
+}
+
+impl OuterProducts {
+    /// # Safety
+    /// - `x` is valid for reads of `batch` rows of `rows` floats, `scaled` of `batch`
+    ///   rows of 16·`registers`, `target` for reads and writes of `rows` such rows.
+    /// - 1 ≤ `rows` ≤ 4, 1 ≤ `registers` ≤ 5 (with few registers: 2 and 2).
+    #[inline(always)]
+    unsafe fn run_sized<S: Simd>(self, s: S, rows: usize, registers: usize) {
+        macro_rules! sizes {
+            ($($r:literal)* ; $c:tt) => {
+                match rows {
+                    $($r => sizes!(@ $r $c),)*
+                    _ => unreachable!("{rows} rows"),
+                }
+            };
+            (@ $r:literal ($($c:literal)*)) => {
+                match registers {
+                    // SAFETY: passed on.
+                    $($c => unsafe { self.run::<S, $r, $c>(s) },)*
+                    _ => unreachable!("{registers} registers"),
+                }
+            };
+        }
+        if S::REGISTERS >= 32 {
+            sizes!(1 2 3 4; (1 2 3 4 5))
+        } else {
+            sizes!(1 2; (1 2))
+        }
+    }
+
+    /// # Safety
+    /// As [`OuterProducts::run_sized`] with rows = `R` and registers = `C`.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const R: usize, const C: usize>(self, s: S) {
+        let mut acc = [[s.zero(); C]; R];
+        for (i, row) in acc.iter_mut().enumerate() {
+            for (j, acc) in row.iter_mut().enumerate() {
+                // SAFETY: register j < C of row i < R of target.
+                *acc = unsafe { s.load(self.target.add(i * self.target_stride + j * LANES)) };
+            }
+        }
+        let (mut x, mut scaled) = (self.x, self.scaled);
+        for _ in 0..self.batch {
+            let mut d = [s.zero(); C];
+            for (j, d) in d.iter_mut().enumerate() {
+                // SAFETY: register j < C of a row of scaled.
+                *d = unsafe { s.load(scaled.add(j * LANES)) };
+            }
+            for (i, row) in acc.iter_mut().enumerate() {
+                // SAFETY: element i < R of a row of x.
+                let a = s.splat(unsafe { *x.add(i) });
+                for (acc, &d) in row.iter_mut().zip(&d) {
+                    *acc = s.fma(a, d, *acc);
+                }
+            }
+            x = x.wrapping_add(self.x_stride);
+            scaled = scaled.wrapping_add(self.scaled_stride);
+        }
+        for (i, row) in acc.iter().enumerate() {
+            for (j, &acc) in row.iter().enumerate() {
+                // SAFETY: register j < C of row i < R of target.
+                unsafe { s.store(self.target.add(i * self.target_stride + j * LANES), acc) };
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The one abstraction over instruction sets: a virtual register of 16 `f32`.
+//!
+//! Every instruction set shows the same register width. AVX-512 holds it in one
+//! hardware register, AVX2 in two, NEON in four, portable code in an array. So a
+//! kernel is written once, a row padded to 16 floats is a whole number of
+//! registers everywhere, and a reduction has the same 16 partial sums and the same
+//! tree everywhere, which is what makes the results equal to the last bit.
+//!
+//! The operations are those that IEEE 754 defines to the bit: + − × ÷ fma,
+//! comparison, selection, integer arithmetic. Estimates (`rcp`, `rsqrt`) and
+//! library functions are left out on purpose.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod portable;
+#[cfg(test)]
+mod tests;
+
+/// Number of `f32` in a virtual register, and the multiple to which rows are padded.
+pub const LANES: usize = 16;
+
+/// An operation that can run on any instruction set.
+///
+/// `run` must be `#[inline(always)]`: it is inlined into a shim compiled with the
+/// token's target features. Without that the code is correct and slow.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+pub(crate) use sealed::Sealed;
+
+/// Proof that the CPU has an instruction set, and its operations on 16 lanes.
+///
+/// A value exists only after detection (or needs none, as the portable one), so
+/// the methods are safe but for the memory accesses.
+#[allow(
+    clippy::wrong_self_convention,
+    reason = "the token comes first everywhere"
+)]
+pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
+    /// 16 × `f32`.
+    type F: Copy;
+    /// 16 × `i32`.
+    type I: Copy;
+    /// 16 truth values.
+    type M: Copy;
+
+    /// How many virtual registers the hardware has; the tile functions choose by it.
+    const REGISTERS: usize;
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    fn run<K: Kernel>(self, kernel: K) -> K::Output;
+
+    fn splat(self, x: f32) -> Self::F;
+
+    /// Loads 16 floats.
+    ///
+    /// # Safety
+    /// - `p` must be valid for reads of 16 `f32`. No alignment is needed beyond `f32`'s.
+    unsafe fn load(self, p: *const f32) -> Self::F;
+
+    /// Stores 16 floats.
+    ///
+    /// # Safety
+    /// - `p` must be valid for writes of 16 `f32`. No alignment is needed beyond `f32`'s.
+    unsafe fn store(self, p: *mut f32, v: Self::F);
+
+    /// Loads the first `n` floats (`n ≤ 16`) and zeros for the others.
+    ///
+    /// # Safety
+    /// - `p` must be valid for reads of `n` `f32`; nothing beyond is touched.
+    #[inline(always)]
+    unsafe fn load_first(self, n: usize, p: *const f32) -> Self::F {
+        debug_assert!(n <= LANES);
+        let mut line = [0.0f32; LANES];
+        // SAFETY: `p` is valid for `n` reads (contract) and `line` for n ≤ 16 writes;
+        // they do not overlap, for `line` is a fresh local.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, line.as_mut_ptr(), n);
+            self.load(line.as_ptr())
+        }
+    }
+
+    /// Stores the first `n` lanes (`n ≤ 16`).
+    ///
+    /// # Safety
+    /// - `p` must be valid for writes of `n` `f32`; nothing beyond is touched.
+    #[inline(always)]
+    unsafe fn store_first(self, n: usize, p: *mut f32, v: Self::F) {
+        debug_assert!(n <= LANES);
+        let mut line = [0.0f32; LANES];
+        // SAFETY: `line` is valid for 16 writes, `p` for `n` ≤ 16 (contract); they do
+        // not overlap, for `line` is a fresh local.
+        unsafe {
+            self.store(line.as_mut_ptr(), v);
+            std::ptr::copy_nonoverlapping(line.as_ptr(), p, n);
+        }
+    }
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a·b + c, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `if a > b { a } else { b }`: b where either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `if a < b { a } else { b }`: b where either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+
+    /// a < b, false where either is NaN.
+    fn lt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// a = b, false where either is NaN; −0 = +0.
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Lane by lane `if m { a } else { b }`.
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
+
+    fn splat_i(self, x: i32) -> Self::I;
+    /// Wrapping sum.
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Wrapping difference.
+    fn sub_i(self, a: Self::I, b: Self::I) -> Self::I;
+    fn and_i(self, a: Self::I, b: Self::I) -> Self::I;
+    fn or_i(self, a: Self::I, b: Self::I) -> Self::I;
+    fn xor_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Logical shift left by `N` bits.
+    fn shl<const N: i32>(self, a: Self::I) -> Self::I;
+    /// Logical shift right by `N` bits.
+    fn shr<const N: i32>(self, a: Self::I) -> Self::I;
+    /// The integers as floats, rounded to nearest even.
+    fn to_f32(self, a: Self::I) -> Self::F;
+    /// The same bits, read as integers.
+    fn bits(self, a: Self::F) -> Self::I;
+    /// The same bits, read as floats.
+    fn from_bits(self, a: Self::I) -> Self::F;
+
+    /// The 16 sums of 16 registers: lane r of the result is the sum of `v[r]`.
+    ///
+    /// Always by the tree of [`tree_sum`], so each sum has the same bits as that.
+    fn sum_each(self, v: [Self::F; LANES]) -> Self::F;
+
+    /// Asks for the cache line at `p`; any address will do, nothing is accessed.
+    #[inline(always)]
+    fn prefetch<T>(self, _p: *const T) {}
+
+    #[inline(always)]
+    fn zero(self) -> Self::F {
+        self.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn abs(self, a: Self::F) -> Self::F {
+        self.from_bits(self.and_i(self.bits(a), self.splat_i(0x7fff_ffff)))
+    }
+
+    #[inline(always)]
+    fn neg(self, a: Self::F) -> Self::F {
+        self.from_bits(self.xor_i(self.bits(a), self.splat_i(i32::MIN)))
+    }
+
+    #[inline(always)]
+    fn to_array(self, a: Self::F) -> [f32; LANES] {
+        let mut line = [0.0f32; LANES];
+        // SAFETY: `line` is valid for 16 writes.
+        unsafe { self.store(line.as_mut_ptr(), a) };
+        line
+    }
+
+    #[inline(always)]
+    fn from_array(self, a: [f32; LANES]) -> Self::F {
+        // SAFETY: `a` is valid for 16 reads.
+        unsafe { self.load(a.as_ptr()) }
+    }
+
+    /// The sum of the 16 lanes by [`tree_sum`].
+    #[inline(always)]
+    fn sum(self, a: Self::F) -> f32 {
+        tree_sum(self.to_array(a))
+    }
+}
+
+/// The one order in which 16 partial sums are added: lanes 8 apart, then 4, 2 and 1.
+#[inline(always)]
+pub(crate) fn tree_sum(mut a: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            a[i] += a[i + half];
+        }
+        half /= 2;
+    }
+    a[0]
+}

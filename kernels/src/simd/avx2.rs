@@ -1,0 +1,284 @@
+//! AVX2 + FMA token: a virtual register is two `ymm`, lanes 0–7 and 8–15.
+
+use super::{Kernel, LANES, Sealed, Simd};
+use std::arch::x86_64::*;
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2 {
+    _private: (),
+}
+
+impl Avx2 {
+    /// The token, if this CPU (and the operating system) has the features.
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+            .then_some(Self { _private: () })
+    }
+}
+
+impl Sealed for Avx2 {}
+
+/// 16 × `f32`: lanes 0–7, lanes 8–15.
+#[derive(Clone, Copy)]
+pub(crate) struct F(__m256, __m256);
+/// 16 × `i32`.
+#[derive(Clone, Copy)]
+pub(crate) struct I(__m256i, __m256i);
+
+/// # Safety
+/// - The CPU must have the enabled features: `token` proves it.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn shim<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+    kernel.run(token)
+}
+
+/// A register operation: the intrinsic's only requirement is the instruction set.
+macro_rules! op {
+    ($e:expr) => {{
+        // SAFETY: `self` exists only where the CPU has the intrinsic's features, and
+        // the intrinsic touches registers only.
+        unsafe { $e }
+    }};
+}
+
+/// The masks of `maskload`/`maskstore`: 8 − n lanes off after n on, read at 8 − n.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Avx2 {
+    /// The first `n` (≤ 8) lanes on.
+    #[inline(always)]
+    fn mask(self, n: usize) -> __m256i {
+        debug_assert!(n <= 8);
+        // SAFETY: elements 8 − n … 15 − n lie inside MASKS for n ≤ 8; `min` makes sure.
+        unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n.min(8)).cast()) }
+    }
+}
+
+impl Simd for Avx2 {
+    type F = F;
+    type I = I;
+    type M = F;
+
+    const REGISTERS: usize = 8;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` proves the features.
+        unsafe { shim(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> F {
+        op!(F(_mm256_set1_ps(x), _mm256_set1_ps(x)))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> F {
+        // SAFETY: valid for 16 reads by this function's contract; `self` proves the ISA.
+        unsafe { F(_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: F) {
+        // SAFETY: valid for 16 writes by this function's contract; `self` proves the ISA.
+        unsafe {
+            _mm256_storeu_ps(p, v.0);
+            _mm256_storeu_ps(p.add(8), v.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, n: usize, p: *const f32) -> F {
+        debug_assert!(n <= LANES);
+        let (lo, hi) = (self.mask(n.min(8)), self.mask(n.saturating_sub(8)));
+        // SAFETY: only the lanes of the masks are read, the first `n`, valid by this
+        // function's contract; the other lanes do not fault. The second address is
+        // formed without a claim that it lies inside the allocation.
+        unsafe {
+            F(
+                _mm256_maskload_ps(p, lo),
+                _mm256_maskload_ps(p.wrapping_add(8), hi),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, n: usize, p: *mut f32, v: F) {
+        debug_assert!(n <= LANES);
+        let (lo, hi) = (self.mask(n.min(8)), self.mask(n.saturating_sub(8)));
+        // SAFETY: only the lanes of the masks are written, the first `n`, valid by
+        // this function's contract; the other lanes do not fault. The second address
+        // is formed without a claim that it lies inside the allocation.
+        unsafe {
+            _mm256_maskstore_ps(p, lo, v.0);
+            _mm256_maskstore_ps(p.wrapping_add(8), hi, v.1);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, p: *const T) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()));
+    }
+
+    #[inline(always)]
+    fn add(self, a: F, b: F) -> F {
+        op!(F(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: F, b: F) -> F {
+        op!(F(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: F, b: F) -> F {
+        op!(F(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn div(self, a: F, b: F) -> F {
+        op!(F(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn max(self, a: F, b: F) -> F {
+        op!(F(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn min(self, a: F, b: F) -> F {
+        op!(F(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: F, b: F, c: F) -> F {
+        op!(F(
+            _mm256_fmadd_ps(a.0, b.0, c.0),
+            _mm256_fmadd_ps(a.1, b.1, c.1)
+        ))
+    }
+
+    #[inline(always)]
+    fn lt(self, a: F, b: F) -> F {
+        op!(F(
+            _mm256_cmp_ps::<_CMP_LT_OQ>(a.0, b.0),
+            _mm256_cmp_ps::<_CMP_LT_OQ>(a.1, b.1)
+        ))
+    }
+
+    #[inline(always)]
+    fn eq(self, a: F, b: F) -> F {
+        op!(F(
+            _mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0),
+            _mm256_cmp_ps::<_CMP_EQ_OQ>(a.1, b.1)
+        ))
+    }
+
+    #[inline(always)]
+    fn select(self, m: F, a: F, b: F) -> F {
+        op!(F(
+            _mm256_blendv_ps(b.0, a.0, m.0),
+            _mm256_blendv_ps(b.1, a.1, m.1)
+        ))
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> I {
+        op!(I(_mm256_set1_epi32(x), _mm256_set1_epi32(x)))
+    }
+
+    #[inline(always)]
+    fn add_i(self, a: I, b: I) -> I {
+        op!(I(_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn sub_i(self, a: I, b: I) -> I {
+        op!(I(_mm256_sub_epi32(a.0, b.0), _mm256_sub_epi32(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn and_i(self, a: I, b: I) -> I {
+        op!(I(_mm256_and_si256(a.0, b.0), _mm256_and_si256(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn or_i(self, a: I, b: I) -> I {
+        op!(I(_mm256_or_si256(a.0, b.0), _mm256_or_si256(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn xor_i(self, a: I, b: I) -> I {
+        op!(I(_mm256_xor_si256(a.0, b.0), _mm256_xor_si256(a.1, b.1)))
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self, a: I) -> I {
+        op!(I(_mm256_slli_epi32::<N>(a.0), _mm256_slli_epi32::<N>(a.1)))
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self, a: I) -> I {
+        op!(I(_mm256_srli_epi32::<N>(a.0), _mm256_srli_epi32::<N>(a.1)))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, a: I) -> F {
+        op!(F(_mm256_cvtepi32_ps(a.0), _mm256_cvtepi32_ps(a.1)))
+    }
+
+    #[inline(always)]
+    fn bits(self, a: F) -> I {
+        op!(I(_mm256_castps_si256(a.0), _mm256_castps_si256(a.1)))
+    }
+
+    #[inline(always)]
+    fn from_bits(self, a: I) -> F {
+        op!(F(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(a.1)))
+    }
+
+    #[inline(always)]
+    fn sum_each(self, v: [F; LANES]) -> F {
+        /// Lanes 8 apart of one row, then lanes 4 apart of two rows, a half for each.
+        #[inline(always)]
+        fn by8_by4(_: Avx2, a: F, b: F) -> __m256 {
+            op!({
+                let (a, b) = (_mm256_add_ps(a.0, a.1), _mm256_add_ps(b.0, b.1));
+                _mm256_add_ps(
+                    _mm256_permute2f128_ps::<0x20>(a, b),
+                    _mm256_permute2f128_ps::<0x31>(a, b),
+                )
+            })
+        }
+        /// Lanes 2 apart, within halves.
+        #[inline(always)]
+        fn by2(x: __m256, y: __m256) -> __m256 {
+            op!(_mm256_add_ps(
+                _mm256_shuffle_ps::<0x44>(x, y),
+                _mm256_shuffle_ps::<0xEE>(x, y)
+            ))
+        }
+        /// Lanes 1 apart, within halves.
+        #[inline(always)]
+        fn by1(x: __m256, y: __m256) -> __m256 {
+            op!(_mm256_add_ps(
+                _mm256_shuffle_ps::<0x88>(x, y),
+                _mm256_shuffle_ps::<0xDD>(x, y)
+            ))
+        }
+        /// The sums of rows r … r + 7. Each `by8_by4` has rows four apart, a half for
+        /// each, so that the last stage leaves the rows in order.
+        #[inline(always)]
+        fn eight(s: Avx2, v: &[F; LANES], r: usize) -> __m256 {
+            by1(
+                by2(by8_by4(s, v[r], v[r + 4]), by8_by4(s, v[r + 1], v[r + 5])),
+                by2(
+                    by8_by4(s, v[r + 2], v[r + 6]),
+                    by8_by4(s, v[r + 3], v[r + 7]),
+                ),
+            )
+        }
+        F(eight(self, &v, 0), eight(self, &v, 8))
+    }
+}

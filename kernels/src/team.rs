@@ -1,0 +1,355 @@
+//! A small team of threads that shares the work of one training step.
+//!
+//! A step has a dozen parallel phases of a few microseconds. Waking a sleeping thread
+//! costs more than that, so the members spin between phases (and give up their time
+//! slice after a while, and sleep after a longer one).
+
+use crate::MatMut;
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, Thread};
+
+/// The most threads a team can have.
+pub const MAX_THREADS: usize = 256;
+
+/// How often to look for work before yielding the processor, and before sleeping.
+const SPINS: u32 = 4_000;
+const YIELDS: u32 = 2_000;
+
+/// A job as the members see it: a call of the closure with the member's number.
+///
+/// The pointee lives on the stack of [`Team::run`], which does not return before every
+/// member is done with it.
+#[derive(Clone, Copy)]
+struct Job {
+    data: *const (),
+    /// # Safety
+    /// - `data` must be the pointer this was made with, its closure alive.
+    call: unsafe fn(*const (), usize),
+}
+
+struct Shared {
+    /// Incremented to start a job; members wait for it to change.
+    epoch: AtomicUsize,
+    /// Members still at work on the job.
+    pending: AtomicUsize,
+    /// Written by the leader before it changes `epoch`, read by members after.
+    job: UnsafeCell<Option<Job>>,
+    stop: AtomicBool,
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+    sleeping: Vec<AtomicBool>,
+}
+
+// SAFETY: `job` is the only part that is not Sync. The leader writes it only while
+// `pending` is 0, that is while no member reads it, and publishes it by the release
+// store of `epoch`; members read it after an acquire load of that epoch and before
+// their release decrement of `pending`. The closure behind it is `Sync` (`Team::run`).
+unsafe impl Sync for Shared {}
+// SAFETY: a Job is a pointer to a `Sync` closure and a function: usable on any thread.
+unsafe impl Send for Shared {}
+
+/// Threads that run a closure together; the thread that calls is one of them.
+pub struct Team {
+    shared: Arc<Shared>,
+    members: Vec<JoinHandle<()>>,
+    wakers: Vec<Thread>,
+}
+
+impl Team {
+    /// A team of `threads`, the caller included.
+    ///
+    /// # Errors
+    /// If the system refuses to start a thread.
+    ///
+    /// # Panics
+    /// If `threads` is 0 or above [`MAX_THREADS`].
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        assert!((1..=MAX_THREADS).contains(&threads), "a team of {threads}");
+        let mut team = Self {
+            shared: Arc::new(Shared {
+                epoch: AtomicUsize::new(0),
+                pending: AtomicUsize::new(0),
+                job: UnsafeCell::new(None),
+                stop: AtomicBool::new(false),
+                panic: Mutex::new(None),
+                sleeping: (1..threads).map(|_| AtomicBool::new(false)).collect(),
+            }),
+            members: Vec::with_capacity(threads - 1),
+            wakers: Vec::with_capacity(threads - 1),
+        };
+        for member in 1..threads {
+            let shared = Arc::clone(&team.shared);
+            let handle = std::thread::Builder::new()
+                .name(format!("fanin-{member}"))
+                .spawn(move || shared.serve(member))?;
+            team.wakers.push(handle.thread().clone());
+            team.members.push(handle);
+        }
+        Ok(team)
+    }
+
+    /// How many threads it has, the caller included.
+    #[inline]
+    pub fn threads(&self) -> usize {
+        self.members.len() + 1
+    }
+
+    /// Calls `f(member)` for each member 0 … threads − 1, each on its own thread, and
+    /// returns when all have returned.
+    ///
+    /// # Panics
+    /// With the payload of a member that panicked, after all have returned.
+    pub fn run<F: Fn(usize) + Sync>(&mut self, f: F) {
+        if self.members.is_empty() {
+            return f(0);
+        }
+        /// # Safety
+        /// - `data` must come from a `&F` that is alive.
+        unsafe fn call<F: Fn(usize) + Sync>(data: *const (), member: usize) {
+            // SAFETY: by the contract of this function.
+            let f = unsafe { &*data.cast::<F>() };
+            f(member);
+        }
+        let shared = &*self.shared;
+        let job = Job {
+            data: (&raw const f).cast(),
+            call: call::<F>,
+        };
+        // SAFETY: `pending` is 0 (see the end of this function; `&mut self` excludes a
+        // second caller), so no member reads the job now.
+        unsafe { *shared.job.get() = Some(job) };
+        shared.pending.store(self.members.len(), Ordering::Relaxed);
+        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for (waker, sleeping) in self.wakers.iter().zip(&shared.sleeping) {
+            if sleeping.load(Ordering::SeqCst) {
+                waker.unpark();
+            }
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| f(0)));
+        // Nobody may leave this function, not even by a panic, before the members are
+        // done with `f`.
+        let mut patience = Patience::default();
+        while shared.pending.load(Ordering::Acquire) != 0 {
+            patience.spin_or_yield();
+        }
+        let theirs = shared.take_panic();
+        if let Some(payload) = own.err().or(theirs) {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Splits matrices by columns over the team, and calls `f(member, columns, parts)`
+    /// on each member's thread with the same range of columns of every matrix.
+    ///
+    /// The ranges cover 0 … `cols`, are multiples of `granule` (but for the last) and
+    /// as even as can be; a matrix with fewer columns gives what it has of the range.
+    /// A member whose range is empty is not called.
+    ///
+    /// # Panics
+    /// If `granule` is 0; with the payload of a member that panicked.
+    pub fn split_cols<const N: usize, F>(
+        &mut self,
+        cols: usize,
+        granule: usize,
+        matrices: [MatMut<'_>; N],
+        f: F,
+    ) where
+        F: Fn(usize, Range<usize>, [MatMut<'_>; N]) + Sync,
+    {
+        if self.members.is_empty() {
+            if cols > 0 {
+                f(0, 0..cols, matrices);
+            }
+            return;
+        }
+        let granules = cols.div_ceil(granule);
+        let threads = self.threads();
+        let boundary = |member: usize| {
+            let (each, more) = (granules / threads, granules % threads);
+            cols.min((member * each + member.min(more)) * granule)
+        };
+        let matrices = &matrices;
+        self.run(|member| {
+            let range = boundary(member)..boundary(member + 1);
+            if range.is_empty() {
+                return;
+            }
+            let parts = std::array::from_fn(|i| {
+                let m = &matrices[i];
+                let clipped = range.start.min(m.cols())..range.end.min(m.cols());
+                // SAFETY: `boundary` ascends, so the members' ranges are disjoint; this
+                // member takes each matrix once; `matrices` is not used besides.
+                unsafe { m.alias_cols(clipped) }
+            });
+            f(member, range, parts);
+        });
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for waker in &self.wakers {
+            waker.unpark();
+        }
+        for member in self.members.drain(..) {
+            // A member catches the panics of its jobs; there is nothing to report.
+            let _ = member.join();
+        }
+    }
+}
+
+impl Shared {
+    /// The life of a member: wait for a job, do it, say so.
+    fn serve(&self, member: usize) {
+        let mut seen = 0;
+        loop {
+            seen = self.wait(member, seen);
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            // SAFETY: the epoch has changed, so the leader has written the job and will
+            // not write again before this member has decremented `pending`.
+            if let Some(job) = unsafe { *self.job.get() } {
+                // SAFETY: the leader keeps the closure alive until `pending` is 0.
+                let call = || unsafe { (job.call)(job.data, member) };
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+                    self.put_panic(payload);
+                }
+            }
+            self.pending.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Waits until the epoch is not `seen`, and returns it.
+    fn wait(&self, member: usize, seen: usize) -> usize {
+        let mut patience = Patience::default();
+        loop {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            if epoch != seen {
+                return epoch;
+            }
+            if patience.spin_or_yield() {
+                continue;
+            }
+            // Announce the sleep, then look once more: the leader first changes the
+            // epoch, then looks who sleeps. Sequentially consistent, so one sees the
+            // other.
+            let sleeping = &self.sleeping[member - 1];
+            sleeping.store(true, Ordering::SeqCst);
+            if self.epoch.load(Ordering::SeqCst) == seen {
+                std::thread::park();
+            }
+            sleeping.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn put_panic(&self, payload: Box<dyn std::any::Any + Send>) {
+        let mut slot = self.panic.lock().unwrap_or_else(|e| e.into_inner());
+        slot.get_or_insert(payload);
+    }
+
+    fn take_panic(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        let mut slot = self.panic.lock().unwrap_or_else(|e| e.into_inner());
+        slot.take()
+    }
+}
+
+/// Counts how long one has waited.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    /// Spins at first, then yields; false when it is time to sleep.
+    #[inline]
+    fn spin_or_yield(&mut self) -> bool {
+        self.0 = self.0.saturating_add(1);
+        if self.0 <= SPINS {
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+        self.0 <= SPINS + YIELDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_runs_every_job_once() {
+        for threads in [1, 2, 3, 8] {
+            let mut team = Team::new(threads).unwrap();
+            assert_eq!(team.threads(), threads);
+            let counts: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+            for job in 0..200 {
+                team.run(|member| {
+                    let before = counts[member].fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(before, job);
+                });
+            }
+            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 200));
+        }
+    }
+
+    #[test]
+    fn columns_are_split_without_gaps_or_overlaps() {
+        for threads in [1, 2, 3, 8] {
+            let mut team = Team::new(threads).unwrap();
+            for (cols, granule) in [(0, 16), (5, 16), (16, 16), (70, 16), (128, 16), (7, 1)] {
+                let mut wide = vec![0.0; 2 * cols];
+                let mut narrow = vec![0.0; cols.saturating_sub(3)];
+                let matrices = [
+                    MatMut::new(&mut wide, 2, cols),
+                    MatMut::new(&mut narrow, 1, cols.saturating_sub(3)),
+                ];
+                team.split_cols(cols, granule, matrices, |_, range, [mut a, mut b]| {
+                    assert!(range.start % granule == 0);
+                    for (i, c) in range.enumerate() {
+                        let old = a.as_ref().get(1, i);
+                        a.set(1, i, old + c as f32);
+                        if i < b.cols() {
+                            b.set(0, i, c as f32);
+                        }
+                    }
+                });
+                for c in 0..cols {
+                    assert_eq!((wide[c], wide[cols + c]), (0.0, c as f32));
+                    assert!(narrow.get(c).is_none_or(|&v| v == c as f32));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_wake_from_sleep() {
+        let mut team = Team::new(2).unwrap();
+        let calls = AtomicUsize::new(0);
+        for _ in 0..3 {
+            while !team.shared.sleeping[0].load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            team.run(|_| {
+                calls.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 6);
+    }
+
+    #[test]
+    fn a_panic_in_a_member_reaches_the_caller_and_the_team_lives_on() {
+        let mut team = Team::new(3).unwrap();
+        for guilty in [0, 2] {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                team.run(|member| assert!(member != guilty, "member {member}"));
+            }));
+            assert!(result.is_err());
+            team.run(|_| {});
+        }
+    }
+}

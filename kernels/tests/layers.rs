@@ -1,0 +1,308 @@
+//! The layer kernels against scalar chains of `f32::mul_add`, to the last bit, on every
+//! instruction set of this CPU: sizes around every tile edge, gaps and padding poisoned.
+//!
+//! The chains below are the numerics contract written down a second time, with the
+//! standard library's fused multiply-add.
+
+use fanin_kernels::fused::Update;
+use fanin_kernels::sparse::{BatchColumns, SparseBytes};
+use fanin_kernels::{Activation, Isa, LANES, MatMut, MatRef, dense, fused, padded, sparse};
+
+/// Reproducible numbers in (−1, 1), a few of them zero.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn float(&mut self) -> f32 {
+        match self.next() {
+            bits if bits % 11 == 0 => 0.0,
+            bits => (bits >> 40) as f32 / (1 << 23) as f32 - 1.0,
+        }
+    }
+}
+
+/// A row-major matrix with a row stride above its width; what lies between is NaN.
+#[derive(Clone)]
+struct Gapped {
+    data: Vec<f32>,
+    rows: usize,
+    cols: usize,
+    stride: usize,
+}
+
+impl Gapped {
+    fn new(rows: usize, cols: usize, stride: usize, mut value: impl FnMut() -> f32) -> Self {
+        let mut data = vec![f32::NAN; rows * stride];
+        for row in data.chunks_mut(stride) {
+            row[..cols].fill_with(&mut value);
+        }
+        Self {
+            data,
+            rows,
+            cols,
+            stride,
+        }
+    }
+
+    fn view(&self) -> MatRef<'_> {
+        MatRef::with_strides(&self.data, self.rows, self.cols, self.stride, 1)
+    }
+
+    fn view_mut(&mut self) -> MatMut<'_> {
+        MatMut::with_strides(&mut self.data, self.rows, self.cols, self.stride, 1)
+    }
+
+    fn at(&self, r: usize, c: usize) -> f32 {
+        assert!(c < self.cols);
+        self.data[r * self.stride + c]
+    }
+
+    /// Every element has these bits, and the gaps are as they were.
+    fn assert(&self, what: &str, expected: impl Fn(usize, usize) -> f32) {
+        for r in 0..self.rows {
+            for c in 0..self.stride {
+                let found = self.data[r * self.stride + c];
+                if c >= self.cols {
+                    assert!(found.is_nan(), "{what}: the gap at ({r}, {c}) was written");
+                } else {
+                    let expected = expected(r, c);
+                    assert!(
+                        found.to_bits() == expected.to_bits(),
+                        "{what}: ({r}, {c}) is {found:e}, not {expected:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Σ a·b by 16 chains in ascending order and one tree.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
+        lanes[i % LANES] = a.mul_add(b, lanes[i % LANES]);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+const BATCHES: [usize; 9] = [1, 2, 5, 6, 7, 10, 12, 13, 25];
+const INPUTS: [usize; 6] = [1, 3, 15, 16, 17, 40];
+const WIDTHS: [usize; 5] = [16, 32, 48, 96, 464];
+
+#[test]
+fn dense_forward_is_one_chain_from_the_bias() {
+    let mut numbers = Numbers(1);
+    for isa in Isa::available() {
+        for batch in BATCHES {
+            for k in INPUTS {
+                for n in WIDTHS {
+                    let x = Gapped::new(batch, k, k + 3, || numbers.float());
+                    let w = Gapped::new(k, n, n + 16, || numbers.float());
+                    let bias: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
+                    let chain = |r: usize, c: usize| {
+                        (0..k).fold(bias[c], |acc, p| x.at(r, p).mul_add(w.at(p, c), acc))
+                    };
+                    let what = format!("{isa:?} {batch}×{k}×{n}");
+                    let mut z = Gapped::new(batch, n, n + 1, || f32::NAN);
+                    let mut y = Gapped::new(batch, n, n + 2, || f32::NAN);
+                    let relu = Activation::Relu;
+                    let keep = Some(z.view_mut());
+                    dense::forward(isa, x.view(), w.view(), &bias, relu, keep, y.view_mut());
+                    z.assert(&what, chain);
+                    y.assert(&what, |r, c| chain(r, c).max(0.0));
+                    let mut y = Gapped::new(batch, n, n + 2, || f32::NAN);
+                    let identity = Activation::Identity;
+                    let out = y.view_mut();
+                    dense::forward(isa, x.view(), w.view(), &bias, identity, None, out);
+                    y.assert(&what, chain);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of which about a fifth are not zero, and some rows all zero.
+fn images(numbers: &mut Numbers, rows: usize, cols: usize) -> Vec<u8> {
+    (0..rows * cols)
+        .map(|i| match (numbers.next() % 5, (i / cols) % 7) {
+            (0, 1..) => (numbers.next() % 255 + 1) as u8,
+            _ => 0,
+        })
+        .collect()
+}
+
+fn scale() -> [f32; 256] {
+    std::array::from_fn(|v| v as f32 / 255.0)
+}
+
+#[test]
+fn sparse_forward_is_the_chain_without_zeros() {
+    let mut numbers = Numbers(2);
+    let scale = scale();
+    for isa in Isa::available() {
+        for cols in [1, 2, 70, 784] {
+            let bytes = images(&mut numbers, 20, cols);
+            let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
+            for n in [16, 32, 80, 96, 112, 208, 224, 400, 448, 464, 912] {
+                if cols == 784 && n > 464 {
+                    continue;
+                }
+                let w = Gapped::new(cols, n, n + 16, || numbers.float());
+                let bias: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
+                for batch in [vec![], vec![3], vec![19, 0, 7, 7, 8], (0..11).collect()] {
+                    let chain = |r: usize, c: usize| {
+                        let row = &bytes[batch[r] as usize * cols..][..cols];
+                        row.iter().enumerate().fold(bias[c], |acc, (p, &byte)| {
+                            scale[usize::from(byte)].mul_add(w.at(p, c), acc)
+                        })
+                    };
+                    let what = format!("{isa:?} {cols}×{n} {batch:?}");
+                    let rows = batch.len();
+                    let mut z = Gapped::new(rows, n, n + 1, || f32::NAN);
+                    let mut y = Gapped::new(rows, n, n + 2, || f32::NAN);
+                    let (keep, out) = (Some(z.view_mut()), y.view_mut());
+                    let (w, relu) = (w.view(), Activation::Relu);
+                    sparse::forward(isa, &inputs, &batch, &scale, w, &bias, relu, keep, out);
+                    z.assert(&what, chain);
+                    y.assert(&what, |r, c| chain(r, c).max(0.0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn zero_pixels_are_skipped_even_where_weights_are_not_finite() {
+    let inputs = SparseBytes::from_dense(&[0, 255, 0, 51, 0, 0], 3).unwrap();
+    let mut weights = [f32::INFINITY; 48];
+    weights[16..32].fill(2.0);
+    weights[32..].fill(f32::NAN);
+    for isa in Isa::available() {
+        let w = MatRef::new(&weights, 3, 16);
+        let mut y = Gapped::new(2, 16, 16, || 0.0);
+        let (out, identity) = (y.view_mut(), Activation::Identity);
+        let bias = [0.5; 16];
+        sparse::forward(
+            isa,
+            &inputs,
+            &[0, 1],
+            &scale(),
+            w,
+            &bias,
+            identity,
+            None,
+            out,
+        );
+        assert!((0..16).all(|c| y.at(0, c) == 2.5));
+        assert!((0..16).all(|c| y.at(1, c) == f32::INFINITY));
+    }
+}
+
+#[test]
+fn sparse_accumulate_is_one_chain_in_ascending_samples() {
+    let mut numbers = Numbers(3);
+    let scale = scale();
+    let mut columns = BatchColumns::default();
+    for isa in Isa::available() {
+        for cols in [1, 70, 300] {
+            let bytes = images(&mut numbers, 20, cols);
+            let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
+            for n in [16, 96, 112, 400, 464, 912] {
+                for batch in [vec![], vec![5], vec![19, 0, 7, 7, 8], (0..20).collect()] {
+                    let scaled = Gapped::new(batch.len(), n, n + 5, || numbers.float());
+                    let old = Gapped::new(cols, n, n + 16, || numbers.float());
+                    let mut target = old.clone();
+                    columns.gather(&inputs, &batch, &scale);
+                    sparse::accumulate(isa, &columns, scaled.view(), target.view_mut());
+                    let what = format!("{isa:?} {cols}×{n} {batch:?}");
+                    target.assert(&what, |p, c| {
+                        let samples = batch.iter().enumerate();
+                        samples.fold(old.at(p, c), |acc, (b, &row)| {
+                            match bytes[row as usize * cols + p] {
+                                0 => acc,
+                                v => scale[usize::from(v)].mul_add(scaled.at(b, c), acc),
+                            }
+                        })
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_takes_dx_from_the_old_weights_and_updates_by_one_chain() {
+    let mut numbers = Numbers(4);
+    for isa in Isa::available() {
+        for batch in BATCHES {
+            for k in INPUTS {
+                for n in [16, 32, 64, 96, 176] {
+                    let what = format!("{isa:?} {batch}×{k}×{n}");
+                    let x = Gapped::new(batch, k, k + 3, || numbers.float());
+                    let delta = Gapped::new(batch, n, n + 1, || numbers.float());
+                    let scaled = Gapped::new(batch, n, n + 2, || numbers.float());
+                    let old = Gapped::new(k, n, n + 16, || numbers.float());
+                    let other = Gapped::new(k, n, n, || numbers.float());
+                    let updated = |start: f32, p: usize, c: usize| {
+                        (0..batch).fold(start, |acc, b| x.at(b, p).mul_add(scaled.at(b, c), acc))
+                    };
+                    let dots = |b: usize, p: usize| match p < k {
+                        true => dot(
+                            &delta.data[b * delta.stride..][..n],
+                            &old.data[p * old.stride..][..n],
+                        ),
+                        false => 0.0,
+                    };
+                    let new_dx = || Gapped::new(batch, padded(k), padded(k) + 4, || f32::NAN);
+                    let (d, s) = (delta.view(), scaled.view());
+
+                    let (mut w, mut dx) = (old.clone(), new_dx());
+                    let update = Update::Weights(w.view_mut());
+                    fused::backward(isa, x.view(), d, s, update, Some(dx.view_mut()));
+                    w.assert(&what, |p, c| updated(old.at(p, c), p, c));
+                    dx.assert(&what, dots);
+
+                    let (mut sums, mut dx) = (other.clone(), new_dx());
+                    let (weights, target) = (old.view(), sums.view_mut());
+                    let update = Update::Into { weights, target };
+                    fused::backward(isa, x.view(), d, s, update, Some(dx.view_mut()));
+                    sums.assert(&what, |p, c| updated(other.at(p, c), p, c));
+                    dx.assert(&what, dots);
+
+                    let mut w = old.clone();
+                    let update = Update::Weights(w.view_mut());
+                    fused::backward(isa, x.view(), d, s, update, None);
+                    w.assert(&what, |p, c| updated(old.at(p, c), p, c));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sparse_bytes_keep_what_is_not_zero() {
+    let rows = SparseBytes::from_dense(&[0, 7, 0, 0, 0, 0, 9, 8, 0], 3).unwrap();
+    assert_eq!((rows.rows(), rows.cols()), (3, 3));
+    assert_eq!(rows.row(0), (&[1][..], &[7][..]));
+    assert_eq!(rows.row(1), (&[][..], &[][..]));
+    assert_eq!(rows.row(2), (&[0, 1][..], &[9, 8][..]));
+    assert!((rows.density() - 1.0 / 3.0).abs() < 1e-12);
+    assert!(SparseBytes::from_dense(&[0; 4], 3).is_none());
+    assert!(SparseBytes::from_dense(&[0; 4], 0).is_none());
+    assert!(SparseBytes::from_dense(&[], (1 << 16) + 1).is_none());
+    assert!(SparseBytes::from_dense(&[1; 1 << 16], 1 << 16).is_some());
+}
