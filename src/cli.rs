@@ -1,0 +1,103 @@
+//! The command line: arguments, and one thin function for each subcommand.
+//!
+//! Results go to stdout, progress and logs to stderr. Exit status: 0 done (a run that
+//! diverged is done), 1 failed, 2 usage, 130 or 143 after SIGINT or SIGTERM.
+
+mod data;
+mod output;
+mod signals;
+mod train;
+
+use crate::Error;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  fanin                                     train the article's network on MNIST
+  fanin train --seed 7 --threads 2
+  fanin train --init he_normal --bias-init zeros --activation relu \\
+              --output-activation identity --loss cross_entropy --lr 0.1
+  fanin train --layers 784,90,10 --steps 5000 --save net.safetensors --json
+  fanin data check
+
+Environment:
+  FANIN_DATA   folder with the data sets (or with one of them)
+  FANIN_ISA    avx512, avx2, neon or portable instead of the CPU's best";
+
+/// Trains small multi-layer perceptrons on the CPU: fast, and the same bits every time.
+#[derive(Debug, Parser)]
+#[command(name = "fanin", version, after_help = EXAMPLES, args_override_self = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network (what `fanin` alone does, with every default)
+    Train(Box<train::TrainArgs>),
+    /// Look at data sets
+    #[command(subcommand)]
+    Data(data::DataCommand),
+}
+
+/// Why a command did not succeed.
+enum Failure {
+    /// Told on stderr, with this exit status.
+    Message(u8, String),
+    /// Ended by a signal; all there is to say has been said.
+    Signal(u8),
+    /// Whoever read our output has gone.
+    BrokenPipe,
+}
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::Config(_) => USAGE,
+            _ => FAILED,
+        };
+        Self::Message(status, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Message(FAILED, format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+/// Runs the command that the process's arguments ask for.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also --help and --version. A closed stdout or stderr is not our concern.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let result = match cli.command {
+        None => train::run(&train::TrainArgs::default(), started),
+        Some(Command::Train(args)) => train::run(&args, started),
+        Some(Command::Data(command)) => data::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Message(status, message)) => {
+            eprintln!("fanin: {message}");
+            ExitCode::from(status)
+        }
+        Err(Failure::Signal(status)) => ExitCode::from(status),
+        Err(Failure::BrokenPipe) => ExitCode::from(FAILED),
+    }
+}

@@ -1,0 +1,276 @@
+//! `fanin train`.
+
+use super::output::{Setting, evaluation_line};
+use super::signals::Signals;
+use super::{FAILED, Failure, USAGE};
+use crate::config::TrainConfig;
+use crate::data::Dataset;
+use crate::train::{Evaluation, Observer, Status, Trainer};
+use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Every default is the article's.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(super) struct TrainArgs {
+    /// Units of the input, of each hidden layer, and of the output
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        default_value = "784,390,156,62,25,10"
+    )]
+    layers: Vec<usize>,
+
+    /// Initial weights: zeros, constant:V, normal[:STD], uniform[:A],
+    /// truncated_normal[:STD], {lecun,glorot,he}_{normal,uniform}[:GAIN]
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "lecun_normal")]
+    init: Initializer,
+
+    /// Initial biases, by the same names
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "normal:1")]
+    bias_init: Initializer,
+
+    /// Activation of the hidden layers: identity, sigmoid, tanh, relu, leaky_relu[:SLOPE],
+    /// elu[:ALPHA], selu, gelu, softplus, swish
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "sigmoid")]
+    activation: Activation,
+
+    /// Activation of the output layer [default: that of the hidden layers]
+    #[arg(long, value_name = "NAME[:ARG]")]
+    output_activation: Option<Activation>,
+
+    /// Batch normalization
+    #[arg(long, value_enum, default_value = "off")]
+    batch_norm: BatchNorm,
+
+    /// Loss: mse (½‖y−t‖²) or cross_entropy (of the softmax), mean over the batch
+    #[arg(long, value_name = "NAME", default_value = "mse")]
+    loss: Loss,
+
+    /// Learning rate
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 3.0,
+        allow_negative_numbers = true
+    )]
+    lr: f32,
+
+    /// Momentum, from 0 (plain SGD) to below 1
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    momentum: f32,
+
+    /// Samples in a step
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    batch: usize,
+
+    /// Steps to train
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    steps: u64,
+
+    /// Steps between evaluations on the test set (0: only before and after)
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    eval_every: u64,
+
+    /// Decides the initial parameters and the order of the samples
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Threads that share each step; the result does not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+
+    /// mnist, fashion-mnist, or a folder with four MNIST-shaped IDX files
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
+    data: String,
+
+    /// Leave out the first N training images, as the article's loader did
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    hold_out: usize,
+
+    /// How the first layer reads images: auto, sparse or dense; the result does not
+    /// depend on it
+    #[arg(long, value_name = "PATH", default_value = "auto")]
+    input: InputPath,
+
+    /// Write the trained network to a safetensors file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Start from the network in a safetensors file
+    #[arg(long, value_name = "FILE")]
+    load: Option<PathBuf>,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BatchNorm {
+    /// None
+    Off,
+}
+
+impl Default for TrainArgs {
+    fn default() -> Self {
+        /// Lets clap fill in the defaults, so that they stand in one place.
+        #[derive(clap::Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            args: TrainArgs,
+        }
+        <Defaults as clap::Parser>::parse_from(["fanin"]).args
+    }
+}
+
+impl TrainArgs {
+    fn config(&self) -> TrainConfig {
+        let BatchNorm::Off = self.batch_norm;
+        TrainConfig {
+            layers: self.layers.clone(),
+            init: self.init,
+            bias_init: self.bias_init,
+            activation: self.activation,
+            output_activation: self.output_activation.unwrap_or(self.activation),
+            loss: self.loss,
+            lr: self.lr,
+            momentum: self.momentum,
+            batch: self.batch,
+            steps: self.steps,
+            eval_every: self.eval_every,
+            seed: self.seed,
+            threads: self.threads,
+            input_path: self.input,
+        }
+    }
+}
+
+pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
+    let config = args.config();
+    config.check().map_err(Error::from)?;
+    let isa = Isa::from_env().map_err(Error::from)?;
+    if let Some(file) = &args.save {
+        // Better now than after the training.
+        checkpoint::check_writable(file).map_err(Error::from)?;
+    }
+    let signals = Signals::watch()
+        .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
+    let dataset = Dataset::open(&args.data).map_err(Error::from)?;
+    let images = dataset.train.len();
+    if args.hold_out >= images {
+        let message = format!(
+            "--hold-out {} leaves nothing of the {images} training images",
+            args.hold_out
+        );
+        return Err(Failure::Message(USAGE, message));
+    }
+    let train = Samples::from_split(&dataset.train, args.hold_out..images, args.input);
+    let test = Samples::from_split(&dataset.test, 0..dataset.test.len(), args.input);
+    let (train, test) = (train.map_err(Error::from)?, test.map_err(Error::from)?);
+    drop(dataset);
+    let mut trainer = Trainer::with_isa(config.clone(), &train, &test, isa)?;
+    if let Some(file) = &args.load {
+        checkpoint::load(file, trainer.network_mut()).map_err(Error::from)?;
+    }
+
+    let mut progress = Progress::new(config.steps, args.json, &signals);
+    let run = trainer.run(&mut progress);
+    progress.finish()?;
+    let total = started.elapsed();
+    let setting = Setting {
+        config: &config,
+        data: &args.data,
+        hold_out: args.hold_out,
+        peak: peak::fma_peak(Isa::best()),
+        total,
+    };
+    let mut out = std::io::stdout().lock();
+    match args.json {
+        true => writeln!(out, "{}", setting.json(&run))?,
+        false => write!(out, "\n{}", setting.summary(&run))?,
+    }
+    out.flush()?;
+    if let Some(file) = &args.save {
+        checkpoint::save(file, trainer.network(), &config).map_err(Error::from)?;
+    }
+    match (run.status, signals.status()) {
+        (Status::Interrupted, Some(status)) => Err(Failure::Signal(status)),
+        _ => Ok(()),
+    }
+}
+
+/// A bar on a terminal, lines elsewhere.
+struct Progress<'a> {
+    signals: &'a Signals,
+    bar: ProgressBar,
+    json: bool,
+    error: Option<std::io::Error>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(steps: u64, json: bool, signals: &'a Signals) -> Self {
+        let target = match std::io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr_with_hz(10),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        // The template is a constant: if it were wrong, the plain bar would do.
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} step {pos}/{len}, {msg}, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self {
+            signals,
+            bar,
+            json,
+            error: None,
+        }
+    }
+
+    /// Removes the bar; tells whether all lines could be written.
+    fn finish(self) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        self.error.map_or(Ok(()), |e| Err(e.into()))
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn evaluated(&mut self, evaluation: Evaluation) {
+        let percent = 100.0 * evaluation.accuracy();
+        self.bar
+            .set_message(format!("test accuracy {percent:.2} %"));
+        let line = evaluation_line(&evaluation);
+        // With --json stdout is for the object alone.
+        let json = self.json;
+        let written = self.bar.suspend(|| match json {
+            true => writeln!(std::io::stderr(), "{line}"),
+            false => writeln!(std::io::stdout(), "{line}"),
+        });
+        if let Err(error) = written {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn stepped(&mut self, step: u64, _loss: f32) -> ControlFlow<()> {
+        if step.is_multiple_of(16) {
+            self.bar.set_position(step);
+        }
+        match self.error.is_some() || self.signals.status().is_some() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}

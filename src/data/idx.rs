@@ -1,0 +1,472 @@
+//! IDX, the format of MNIST: `00 00`, a type code, the rank, each dimension as a big-endian `u32`,
+//! then the elements, row-major. Raw or gzipped, told apart by content.
+//!
+//! A header is a claim, not a fact. Sizes are checked in 64 bits against [`MAX_FILE_BYTES`], the buffer
+//! grows only as bytes arrive (to at most twice what has come), and no more raw bytes are taken
+//! than the header says and one, which must not be there.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Take};
+
+use flate2::bufread::GzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::CLASSES;
+pub use super::error::IdxError;
+
+/// The most raw bytes, header included, that a file may claim: 1 GiB.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// The only element type in use here: unsigned byte.
+const UNSIGNED_BYTE: u8 = 0x08;
+/// How much is read and hashed at a time: small enough to be hashed while in cache.
+const CHUNK: usize = 64 << 10;
+/// Compressed bytes allowed beyond twice the raw size. Deflate can go on forever
+/// without giving a byte (empty blocks); real streams are never larger than their content by much.
+const GZIP_SLACK: u64 = 1 << 20;
+
+/// What a file is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Three dimensions: count, rows, columns.
+    Images,
+    /// One dimension: count. Each label is below [`CLASSES`].
+    Labels,
+}
+
+impl Kind {
+    /// The number of dimensions.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Kind::Images => 3,
+            Kind::Labels => 1,
+        }
+    }
+
+    /// The first four bytes of such a file.
+    pub const fn magic(self) -> u32 {
+        u32::from_be_bytes([0, 0, UNSIGNED_BYTE, self.rank()])
+    }
+
+    /// Bytes before the first element.
+    pub const fn header_len(self) -> usize {
+        match self {
+            Kind::Images => 16,
+            Kind::Labels => 8,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Images => "images",
+            Kind::Labels => "labels",
+        })
+    }
+}
+
+/// A checked header: no dimension is zero, and the whole is at most [`MAX_FILE_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    kind: Kind,
+    dims: [u32; 3],
+    payload: usize,
+}
+
+impl Header {
+    /// Reads the header off `bytes`, which may be longer than it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong with it, in the order of the bytes.
+    pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Header, IdxError> {
+        if bytes.is_empty() {
+            return Err(IdxError::Empty(kind));
+        }
+        let truncated = IdxError::Truncated {
+            expected: kind.header_len() as u64,
+            found: bytes.len() as u64,
+        };
+        let Some((&magic, dims)) = bytes.split_first_chunk::<4>() else {
+            return Err(truncated);
+        };
+        match magic {
+            [0, 0, UNSIGNED_BYTE, rank] if rank == kind.rank() => {}
+            [0, 0, UNSIGNED_BYTE, found] => return Err(IdxError::Rank { found, kind }),
+            [0, 0, code, _] => return Err(IdxError::ElementType { code }),
+            found => return Err(IdxError::Magic { found, kind }),
+        }
+        if bytes.len() < kind.header_len() {
+            return Err(truncated);
+        }
+        let mut checked = [1; 3];
+        let (words, _) = dims.as_chunks::<4>();
+        for (i, (dim, word)) in checked
+            .iter_mut()
+            .zip(words)
+            .take(kind.rank().into())
+            .enumerate()
+        {
+            *dim = u32::from_be_bytes(*word);
+            if *dim == 0 {
+                return Err(IdxError::ZeroDimension {
+                    offset: 4 + 4 * i as u64,
+                    axis: ["count", "rows", "columns"][i],
+                });
+            }
+        }
+        Header::new(kind, checked)
+    }
+
+    fn new(kind: Kind, dims: [u32; 3]) -> Result<Header, IdxError> {
+        let room = MAX_FILE_BYTES - kind.header_len() as u64;
+        dims.iter()
+            .try_fold(1u64, |product, &dim| product.checked_mul(dim.into()))
+            .filter(|&payload| payload <= room)
+            .and_then(|payload| usize::try_from(payload).ok())
+            .map(|payload| Header {
+                kind,
+                dims,
+                payload,
+            })
+            .ok_or_else(|| IdxError::TooLarge {
+                dims: shape(&dims[..kind.rank().into()]),
+            })
+    }
+
+    /// What the file holds.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How many images or labels; at least 1.
+    pub fn count(&self) -> usize {
+        // No dimension is larger than the product of all, which is a usize.
+        self.dims[0] as usize
+    }
+
+    /// Rows of an image, at least 1; 1 for labels.
+    pub fn rows(&self) -> usize {
+        self.dims[1] as usize
+    }
+
+    /// Columns of an image, at least 1; 1 for labels.
+    pub fn cols(&self) -> usize {
+        self.dims[2] as usize
+    }
+
+    /// The dimensions as text: `60000×28×28`.
+    pub fn shape(&self) -> String {
+        shape(&self.dims[..self.kind.rank().into()])
+    }
+
+    /// Bytes of elements.
+    pub fn payload_len(&self) -> usize {
+        self.payload
+    }
+
+    /// Bytes of the whole raw file.
+    pub fn file_len(&self) -> u64 {
+        self.kind.header_len() as u64 + self.payload as u64
+    }
+
+    /// The header's bytes: 16 for images, 8 for labels.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let dims = &self.dims[..self.kind.rank().into()];
+        let words = std::iter::once(self.kind.magic()).chain(dims.iter().copied());
+        words.flat_map(u32::to_be_bytes).collect()
+    }
+}
+
+fn shape(dims: &[u32]) -> String {
+    let dims: Vec<_> = dims.iter().map(u32::to_string).collect();
+    dims.join("×")
+}
+
+/// The content of one IDX file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idx {
+    header: Header,
+    data: Vec<u8>,
+    sha256: String,
+    gzipped: bool,
+}
+
+impl Idx {
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The elements, row-major: `header().payload_len()` bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The elements, without a copy.
+    pub fn into_data(self) -> Vec<u8> {
+        self.data
+    }
+
+    /// SHA-256 of the raw bytes, header included, in lower-case hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Whether it came compressed.
+    pub fn gzipped(&self) -> bool {
+        self.gzipped
+    }
+}
+
+/// Reads a whole file, raw or gzipped, that is already in memory.
+///
+/// # Errors
+///
+/// See [`IdxError`]; the same as [`Reader`] gives for the same bytes.
+pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Idx, IdxError> {
+    if bytes.starts_with(&GZIP_MAGIC) {
+        return Reader::new(kind, bytes)?.read();
+    }
+    let header = Header::parse(kind, bytes)?;
+    let (found, expected) = (bytes.len() as u64, header.file_len());
+    if found < expected {
+        return Err(IdxError::Truncated { expected, found });
+    }
+    if found > expected {
+        return Err(IdxError::Trailing { expected });
+    }
+    let data = bytes[kind.header_len()..].to_vec();
+    check_labels(kind, &data)?;
+    let sha256 = format!("{:x}", Sha256::digest(bytes));
+    Ok(Idx {
+        header,
+        data,
+        sha256,
+        gzipped: false,
+    })
+}
+
+/// Reads from a stream, raw or gzipped: the header first, so that it can be judged before the rest is read.
+#[derive(Debug)]
+pub struct Reader<R: Read> {
+    source: Source<R>,
+    header: Header,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the header. Of a raw stream no byte beyond it is taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`IdxError`].
+    pub fn new(kind: Kind, stream: R) -> Result<Self, IdxError> {
+        let mut source = Source::sniff(stream)?;
+        let mut buffer = [0; 16];
+        let buffer = &mut buffer[..kind.header_len()];
+        // The magic number first: a stream that is no IDX file need not have 16 bytes.
+        let mut filled = source.fill(&mut buffer[..4], 0)?;
+        if filled == 4 && buffer[..4] == kind.magic().to_be_bytes() {
+            filled += source.fill(&mut buffer[4..], 4)?;
+        }
+        let header = Header::parse(kind, &buffer[..filled])?;
+        source.allow_compressed(
+            header
+                .file_len()
+                .saturating_mul(2)
+                .saturating_add(GZIP_SLACK),
+        );
+        Ok(Reader { source, header })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Reads the elements, and makes sure that nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// See [`IdxError`].
+    pub fn read(mut self) -> Result<Idx, IdxError> {
+        let (kind, len, expected) = (
+            self.header.kind,
+            self.header.payload,
+            self.header.file_len(),
+        );
+        let mut hasher = Sha256::new_with_prefix(self.header.to_bytes());
+        let mut at = kind.header_len() as u64;
+        let mut data = Vec::new();
+        while data.len() < len {
+            let start = data.len();
+            let step = (len - start).min(start.max(CHUNK));
+            data.try_reserve_exact(step)
+                .map_err(|_| IdxError::OutOfMemory {
+                    bytes: start + step,
+                })?;
+            data.resize(start + step, 0);
+            for piece in data[start..].chunks_mut(CHUNK) {
+                let filled = self.source.fill(piece, at)?;
+                at += filled as u64;
+                if filled < piece.len() {
+                    return Err(IdxError::Truncated {
+                        expected,
+                        found: at,
+                    });
+                }
+                hasher.update(piece);
+            }
+        }
+        self.source.finish(expected)?;
+        check_labels(kind, &data)?;
+        Ok(Idx {
+            header: self.header,
+            data,
+            sha256: format!("{:x}", hasher.finalize()),
+            gzipped: matches!(self.source, Source::Gzip(_)),
+        })
+    }
+}
+
+fn check_labels(kind: Kind, data: &[u8]) -> Result<(), IdxError> {
+    if kind == Kind::Images {
+        return Ok(());
+    }
+    match data.iter().position(|&label| usize::from(label) >= CLASSES) {
+        None => Ok(()),
+        Some(index) => Err(IdxError::Label {
+            offset: (kind.header_len() + index) as u64,
+            index,
+            found: data[index],
+        }),
+    }
+}
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Raw bytes, from a stream that gives them as they are or compressed.
+#[derive(Debug)]
+enum Source<R: Read> {
+    Raw(Sniffed<R>),
+    Gzip(Box<GzDecoder<BufReader<Take<Sniffed<R>>>>>),
+}
+
+impl<R: Read> Source<R> {
+    fn sniff(stream: R) -> Result<Self, IdxError> {
+        let mut stream = Sniffed {
+            prefix: [0; 2],
+            len: 0,
+            given: 0,
+            stream,
+        };
+        let mut prefix = [0; 2];
+        let mut len = 0;
+        while len < prefix.len() {
+            match stream.read(&mut prefix[len..]) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(source) => {
+                    return Err(IdxError::Io {
+                        offset: len as u64,
+                        source,
+                    });
+                }
+            }
+        }
+        (stream.prefix, stream.len) = (prefix, len);
+        Ok(if prefix[..len] == GZIP_MAGIC {
+            let compressed = BufReader::with_capacity(CHUNK, stream.take(GZIP_SLACK));
+            Source::Gzip(Box::new(GzDecoder::new(compressed)))
+        } else {
+            Source::Raw(stream)
+        })
+    }
+
+    /// Sets how many more compressed bytes may be read.
+    fn allow_compressed(&mut self, bytes: u64) {
+        if let Source::Gzip(gzip) = self {
+            gzip.get_mut().get_mut().set_limit(bytes);
+        }
+    }
+
+    /// Fills `buffer`, or less of it if the data ends; `offset` is where the next raw byte stands.
+    fn fill(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize, IdxError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let read = match self {
+                Source::Raw(stream) => stream.read(&mut buffer[filled..]),
+                Source::Gzip(gzip) => gzip.read(&mut buffer[filled..]),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) => return Err(self.error(error, offset + filled as u64)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn error(&self, source: io::Error, offset: u64) -> IdxError {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match self {
+            Source::Gzip(gzip)
+                if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) =>
+            {
+                let reason = if gzip.get_ref().get_ref().limit() == 0 {
+                    "far more compressed bytes than data".to_owned()
+                } else if source.kind() == UnexpectedEof {
+                    "the compressed stream ends early".to_owned()
+                } else {
+                    source.to_string()
+                };
+                IdxError::Gzip { offset, reason }
+            }
+            _ => IdxError::Io { offset, source },
+        }
+    }
+
+    /// Makes sure that the data ends here, after `expected` raw bytes. For gzip this checks the CRC too.
+    fn finish(&mut self, expected: u64) -> Result<(), IdxError> {
+        if self.fill(&mut [0], expected)? > 0 {
+            return Err(IdxError::Trailing { expected });
+        }
+        let Source::Gzip(gzip) = self else {
+            return Ok(());
+        };
+        let rest = gzip.get_mut();
+        match rest.fill_buf().map(|bytes| bytes.is_empty()) {
+            // At the limit nothing is known of what follows.
+            Ok(ended) if ended && rest.get_ref().limit() > 0 => Ok(()),
+            Ok(_) => Err(IdxError::GzipTrailing),
+            Err(error) => Err(self.error(error, expected)),
+        }
+    }
+}
+
+/// A stream whose first bytes have been looked at and are given again. Retries interrupted reads,
+/// which the decoder would take for the end.
+#[derive(Debug)]
+struct Sniffed<R> {
+    prefix: [u8; 2],
+    len: usize,
+    given: usize,
+    stream: R,
+}
+
+impl<R: Read> Read for Sniffed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given < self.len {
+            let n = (&self.prefix[self.given..self.len]).read(buffer)?;
+            self.given += n;
+            return Ok(n);
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Everything that can go wrong, in one type.
+
+use fanin_kernels::IsaError;
+
+/// Why fanin could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value that a run cannot have.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    /// Samples that cannot be made.
+    #[error(transparent)]
+    Samples(#[from] crate::samples::SamplesError),
+    /// A data set that cannot be read.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// A network file that cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// An instruction set that cannot be had.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// The memory for a run cannot be had.
+    #[error("not enough memory: {0}")]
+    Memory(#[from] std::collections::TryReserveError),
+    /// The threads for a run cannot be had.
+    #[error("cannot start the threads: {0}")]
+    Threads(std::io::Error),
+}

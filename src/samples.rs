@@ -1,0 +1,267 @@
+//! Training or test samples, in the form the engine reads.
+
+use fanin_kernels::Isa;
+use fanin_kernels::sparse::{self, SparseBytes};
+use std::ops::Range;
+
+/// Samples and what they should give.
+///
+/// Inputs are bytes (images: a byte v stands for v/255) or `f32`; targets are classes or
+/// `f32` vectors.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    pub(crate) inputs: Inputs,
+    pub(crate) targets: TargetValues,
+    len: usize,
+}
+
+/// How byte inputs are read by the first layer. The result is the same to the last bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputPath {
+    /// Sparse where at most 60 % of the bytes are not zero.
+    #[default]
+    Auto,
+    /// Zero bytes are skipped.
+    Sparse,
+    /// Every byte is multiplied.
+    Dense,
+}
+
+impl std::str::FromStr for InputPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "sparse" => Ok(Self::Sparse),
+            "dense" => Ok(Self::Dense),
+            _ => Err(format!(
+                "unknown input path '{text}': expected auto, sparse or dense"
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for InputPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Sparse => "sparse",
+            Self::Dense => "dense",
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Inputs {
+    Sparse(SparseBytes),
+    Bytes(Vec<u8>, usize),
+    Values(Vec<f32>, usize),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum TargetValues {
+    Classes(Vec<u8>),
+    Values(Vec<f32>, usize),
+}
+
+/// Why samples cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SamplesError {
+    /// The inputs are not `len` rows of `cols`.
+    #[error("inputs: {found} elements are not {rows} rows of {cols}")]
+    Inputs {
+        /// Rows, as many as there are targets.
+        rows: usize,
+        /// Columns asked for.
+        cols: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// The targets are not whole rows.
+    #[error("targets: {found} elements are not rows of {cols}")]
+    Targets {
+        /// Columns asked for.
+        cols: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// More than the sparse form or a `u32` index can count.
+    #[error("{what}: {found} is above the limit of {limit}")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+const SPARSE_COLUMNS: usize = 1 << 16;
+const SPARSE_DENSITY: f64 = 0.6;
+
+impl Samples {
+    /// Byte inputs, row-major \[classes.len(), cols\], a byte v standing for v/255.
+    ///
+    /// # Errors
+    /// If the lengths do not fit, or `path` is sparse and there are more than 65,536
+    /// columns.
+    pub fn from_bytes(
+        bytes: &[u8],
+        cols: usize,
+        classes: &[u8],
+        path: InputPath,
+    ) -> Result<Self, SamplesError> {
+        let len = classes.len();
+        check_rows(len, cols, bytes.len())?;
+        if path == InputPath::Sparse && cols > SPARSE_COLUMNS {
+            return Err(SamplesError::TooMany {
+                what: "columns of a sparse input",
+                found: cols,
+                limit: SPARSE_COLUMNS,
+            });
+        }
+        let lit = || bytes.iter().filter(|&&v| v != 0).count() as f64 / bytes.len() as f64;
+        let sparse = match path {
+            InputPath::Sparse => true,
+            InputPath::Dense => false,
+            InputPath::Auto => cols <= SPARSE_COLUMNS && lit() <= SPARSE_DENSITY,
+        };
+        let inputs = match SparseBytes::from_dense(bytes, cols) {
+            Some(rows) if sparse => Inputs::Sparse(rows),
+            _ => Inputs::Bytes(bytes.to_vec(), cols),
+        };
+        Ok(Self {
+            inputs,
+            targets: TargetValues::Classes(classes.to_vec()),
+            len,
+        })
+    }
+
+    /// `f32` inputs, row-major \[classes.len(), cols\], with a class for each row.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn from_values(
+        values: Vec<f32>,
+        cols: usize,
+        classes: Vec<u8>,
+    ) -> Result<Self, SamplesError> {
+        let len = classes.len();
+        check_rows(len, cols, values.len())?;
+        Ok(Self {
+            inputs: Inputs::Values(values, cols),
+            targets: TargetValues::Classes(classes),
+            len,
+        })
+    }
+
+    /// `f32` inputs \[n, cols\] and `f32` targets \[n, target_cols\], row-major: regression.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn regression(
+        values: Vec<f32>,
+        cols: usize,
+        targets: Vec<f32>,
+        target_cols: usize,
+    ) -> Result<Self, SamplesError> {
+        if target_cols == 0 || !targets.len().is_multiple_of(target_cols) {
+            return Err(SamplesError::Targets {
+                cols: target_cols,
+                found: targets.len(),
+            });
+        }
+        let len = targets.len() / target_cols;
+        check_rows(len, cols, values.len())?;
+        Ok(Self {
+            inputs: Inputs::Values(values, cols),
+            targets: TargetValues::Values(targets, target_cols),
+            len,
+        })
+    }
+
+    /// The samples `range` of a split of a data set.
+    ///
+    /// # Errors
+    /// As [`Samples::from_bytes`].
+    ///
+    /// # Panics
+    /// If the range does not lie inside.
+    pub fn from_split(
+        split: &crate::data::Split,
+        range: Range<usize>,
+        path: InputPath,
+    ) -> Result<Self, SamplesError> {
+        let pixels = split.pixels();
+        let bytes = &split.images()[range.start * pixels..range.end * pixels];
+        Self::from_bytes(bytes, pixels, &split.labels()[range], path)
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of inputs of a sample.
+    pub fn cols(&self) -> usize {
+        match &self.inputs {
+            Inputs::Sparse(rows) => rows.cols(),
+            Inputs::Bytes(_, cols) | Inputs::Values(_, cols) => *cols,
+        }
+    }
+
+    /// Outputs that the targets ask for: the width of a target vector, or 1 + the
+    /// largest class.
+    pub fn outputs(&self) -> usize {
+        match &self.targets {
+            TargetValues::Classes(classes) => {
+                classes.iter().max().map_or(0, |&c| usize::from(c) + 1)
+            }
+            TargetValues::Values(_, cols) => *cols,
+        }
+    }
+
+    /// Whether the targets are classes, so that an accuracy can be told.
+    pub fn has_classes(&self) -> bool {
+        matches!(self.targets, TargetValues::Classes(_))
+    }
+
+    /// Asks for samples that a step will need soon.
+    pub(crate) fn prefetch(&self, isa: Isa, samples: &[u32]) {
+        if let Inputs::Sparse(rows) = &self.inputs {
+            sparse::prefetch(isa, rows, samples);
+        }
+    }
+
+    /// Whether zero inputs are skipped.
+    pub fn is_sparse(&self) -> bool {
+        matches!(self.inputs, Inputs::Sparse(_))
+    }
+}
+
+fn check_rows(rows: usize, cols: usize, found: usize) -> Result<(), SamplesError> {
+    const LIMIT: usize = u32::MAX as usize;
+    if cols == 0 || rows.checked_mul(cols) != Some(found) {
+        return Err(SamplesError::Inputs { rows, cols, found });
+    }
+    if rows > LIMIT {
+        return Err(SamplesError::TooMany {
+            what: "samples",
+            found: rows,
+            limit: LIMIT,
+        });
+    }
+    Ok(())
+}
+
+/// What each byte stands for: v/255.
+pub(crate) fn byte_values() -> [f32; 256] {
+    std::array::from_fn(|v| v as f32 / 255.0)
+}

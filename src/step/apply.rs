@@ -1,0 +1,118 @@
+//! What happens to a layer's parameters once its delta is known.
+
+use fanin_kernels::fused::{self, Update};
+use fanin_kernels::sparse::{self, BatchColumns};
+use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, optimizer};
+
+/// The rule of one step, with the numbers it needs.
+#[derive(Clone, Copy)]
+pub(super) enum Apply {
+    /// `rate` = −(lr/batch).
+    Sgd {
+        rate: f32,
+    },
+    Momentum {
+        momentum: f32,
+        lr: f32,
+    },
+    /// The gradient is added to the velocity; the parameters stay.
+    Gradient,
+}
+
+/// Columns of one layer whose delta is to be finished.
+pub(super) struct DeltaParts<'a> {
+    pub activation: Activation,
+    pub batch: usize,
+    /// Pre-activations, where the derivative needs them.
+    pub z: Option<MatRef<'a>>,
+    pub y: MatRef<'a>,
+    /// dL/dy on entry, dL/dz on return.
+    pub delta: MatMut<'a>,
+    pub scaled: MatMut<'a>,
+    pub bias: MatMut<'a>,
+    pub velocity: MatMut<'a>,
+}
+
+/// From dL/dy to δ = dL/dz, its scaled copy, and the update of the biases.
+pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
+    let DeltaParts {
+        activation,
+        batch,
+        z,
+        y,
+        mut delta,
+        mut scaled,
+        bias,
+        mut velocity,
+    } = parts;
+    activation::backward(isa, activation, z.unwrap_or(y), y, delta.reborrow());
+    let factor = match apply {
+        Apply::Sgd { rate } => rate,
+        Apply::Momentum { .. } | Apply::Gradient => 1.0 / batch as f32,
+    };
+    optimizer::scale(isa, factor, delta.as_ref(), scaled.reborrow());
+    match apply {
+        Apply::Sgd { .. } => optimizer::add_rows(isa, scaled.as_ref(), bias),
+        Apply::Momentum { momentum, lr } => {
+            optimizer::scale_in_place(isa, momentum, velocity.reborrow());
+            optimizer::add_rows(isa, scaled.as_ref(), velocity.reborrow());
+            optimizer::axpy(isa, -lr, velocity.as_ref(), bias);
+        }
+        Apply::Gradient => optimizer::add_rows(isa, scaled.as_ref(), velocity),
+    }
+}
+
+/// The update of (a part of) W, and dL/dx before it.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn update_weights(
+    isa: Isa,
+    apply: Apply,
+    x: MatRef<'_>,
+    delta: MatRef<'_>,
+    scaled: MatRef<'_>,
+    w: MatMut<'_>,
+    velocity: MatMut<'_>,
+    dx: Option<MatMut<'_>>,
+) {
+    into_target(isa, apply, w, velocity, |update| {
+        fused::backward(isa, x, delta, scaled, update, dx);
+    });
+}
+
+/// The update of (a part of) the W of a sparse input layer.
+pub(super) fn update_sparse(
+    isa: Isa,
+    apply: Apply,
+    columns: &BatchColumns,
+    scaled: MatRef<'_>,
+    w: MatMut<'_>,
+    velocity: MatMut<'_>,
+) {
+    into_target(isa, apply, w, velocity, |update| {
+        let (Update::Weights(target) | Update::Into { target, .. }) = update;
+        sparse::accumulate(isa, columns, scaled, target);
+    });
+}
+
+/// Lets `accumulate` add the gradient where the rule wants it.
+fn into_target(
+    isa: Isa,
+    apply: Apply,
+    mut w: MatMut<'_>,
+    mut velocity: MatMut<'_>,
+    accumulate: impl FnOnce(Update<'_>),
+) {
+    if let Apply::Sgd { .. } = apply {
+        return accumulate(Update::Weights(w));
+    }
+    if let Apply::Momentum { momentum, .. } = apply {
+        optimizer::scale_in_place(isa, momentum, velocity.reborrow());
+    }
+    accumulate(Update::Into {
+        weights: w.as_ref(),
+        target: velocity.reborrow(),
+    });
+    if let Apply::Momentum { lr, .. } = apply {
+        optimizer::axpy(isa, -lr, velocity.as_ref(), w.reborrow());
+    }
+}

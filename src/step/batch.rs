@@ -1,0 +1,71 @@
+//! Bringing a batch together, and the dense path over byte inputs.
+
+use fanin_kernels::sparse::{self, SparseBytes};
+use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, dense, padded};
+
+/// Copies the rows `batch` of `all` \[n, cols\] into `to` \[batch, padded(cols)\].
+pub(crate) fn gather_rows<T: Copy>(
+    to: &mut [f32],
+    all: &[T],
+    cols: usize,
+    batch: &[u32],
+    value: impl Fn(T) -> f32,
+) {
+    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
+        let from = &all[row as usize * cols..][..cols];
+        for (to, &v) in to.iter_mut().zip(from) {
+            *to = value(v);
+        }
+    }
+}
+
+/// The rows `batch` of `bytes` in sparse form, and their numbers there.
+pub(super) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseBytes, Vec<u32>) {
+    let rows = batch
+        .iter()
+        .flat_map(|&row| &bytes[row as usize * cols..][..cols]);
+    let rows: Vec<u8> = rows.copied().collect();
+    let sparse = SparseBytes::from_dense(&rows, cols).unwrap_or_default();
+    (sparse, (0u32..).take(batch.len()).collect())
+}
+
+/// The dense path over byte inputs: every byte is multiplied.
+///
+/// What it must equal is the path that skips zero bytes. It does while z is finite; a
+/// z that is not may come from 0·∞, so then the zeros are skipped after all. That costs
+/// only runs that are about to diverge.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn forward_bytes(
+    isa: Isa,
+    x: MatRef<'_>,
+    w: MatRef<'_>,
+    bias: &[f32],
+    activation: Activation,
+    z: Option<MatMut<'_>>,
+    y: MatMut<'_>,
+    byte_values: &[f32; 256],
+    skipping: impl FnOnce() -> (SparseBytes, Vec<u32>),
+) {
+    let Some(mut z) = z else {
+        return dense::forward(isa, x, w, bias, activation, None, y);
+    };
+    dense::forward(isa, x, w, bias, Activation::Identity, None, z.reborrow());
+    let finite = (0..z.rows()).all(|r| z.row_mut(r).iter().all(|v| v.is_finite()));
+    // Beyond 65,536 columns there is no sparse path to agree with.
+    if finite || x.cols() > 1 << 16 {
+        activation::forward(isa, activation, z.as_ref(), y);
+    } else {
+        let (inputs, batch) = skipping();
+        sparse::forward(
+            isa,
+            &inputs,
+            &batch,
+            byte_values,
+            w,
+            bias,
+            activation,
+            Some(z),
+            y,
+        );
+    }
+}

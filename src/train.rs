@@ -1,0 +1,346 @@
+//! The training loop: order, evaluation, divergence, interruption.
+
+mod order;
+
+pub use order::Order;
+
+use crate::Error;
+use crate::config::{ConfigError, TrainConfig};
+use crate::evaluate::Evaluator;
+use crate::network::Network;
+use crate::samples::Samples;
+use crate::step::{Rule, Workspace};
+use fanin_kernels::Isa;
+use fanin_kernels::team::Team;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// Test accuracy after a number of steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Steps done.
+    pub step: u64,
+    /// Test samples put into their class.
+    pub correct: usize,
+    /// Test samples.
+    pub total: usize,
+}
+
+impl Evaluation {
+    /// correct/total, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / (self.total as f64).max(1.0)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All steps done.
+    Ok,
+    /// The loss or a parameter became infinite or NaN.
+    Diverged,
+    /// The observer asked to stop.
+    Interrupted,
+}
+
+impl Status {
+    /// `ok`, `diverged` or `interrupted`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Diverged => "diverged",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Is told how a run goes on, and may end it.
+pub trait Observer {
+    /// After each evaluation.
+    fn evaluated(&mut self, _evaluation: Evaluation) {}
+
+    /// After each step, with the batch's mean loss before it. `Break` ends the run.
+    fn stepped(&mut self, _step: u64, _loss: f32) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Does nothing.
+impl Observer for () {}
+
+/// What a run gave.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How it ended.
+    pub status: Status,
+    /// Instruction set it ran on.
+    pub isa: Isa,
+    /// Steps done; a step whose loss was not finite is not.
+    pub steps: u64,
+    /// Test accuracies: before the first step, every `eval_every`, after the last.
+    pub evals: Vec<Evaluation>,
+    /// Mean training loss of the steps before the last evaluation, of 1,000 at most;
+    /// `None` before any.
+    pub training_loss: Option<f64>,
+    /// Time in training steps.
+    pub train_time: Duration,
+    /// Time in evaluations.
+    pub eval_time: Duration,
+    /// The network's [`Network::weights_sha256`].
+    pub weights_sha256: String,
+}
+
+impl Run {
+    /// The last test accuracy, 0 to 1; `None` where nothing was evaluated.
+    pub fn final_accuracy(&self) -> Option<f64> {
+        self.evals.last().map(Evaluation::accuracy)
+    }
+
+    /// The first evaluated step with a test accuracy of at least 80 %.
+    pub fn steps_to_80(&self) -> Option<u64> {
+        let reached = self.evals.iter().find(|e| e.correct * 10 >= e.total * 8);
+        reached.filter(|e| e.total > 0).map(|e| e.step)
+    }
+
+    /// Mean time of a training step; `None` before the first.
+    pub fn time_per_step(&self) -> Option<Duration> {
+        let steps = self.steps as f64;
+        (self.steps > 0).then(|| self.train_time.div_f64(steps))
+    }
+}
+
+/// A network in training.
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    train: &'a Samples,
+    test: &'a Samples,
+    isa: Isa,
+    rule: Rule,
+    network: Network,
+    team: Team,
+    workspace: Workspace,
+    evaluator: Evaluator,
+    order: Order,
+    batch: Vec<u32>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Plans the memory, starts the threads and draws the initial parameters.
+    ///
+    /// The instruction set is the one `FANIN_ISA` asks for, else the CPU's best.
+    ///
+    /// # Errors
+    /// If the configuration is impossible or does not fit the samples, the instruction
+    /// set is not to be had, or memory or threads are not.
+    pub fn new(config: TrainConfig, train: &'a Samples, test: &'a Samples) -> Result<Self, Error> {
+        Self::with_isa(config, train, test, Isa::from_env()?)
+    }
+
+    /// [`Trainer::new`] with a given instruction set.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_isa(
+        config: TrainConfig,
+        train: &'a Samples,
+        test: &'a Samples,
+        isa: Isa,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let (activation, output) = (config.activation, config.output_activation);
+        let mut network = Network::zeros(&config.layers, activation, output)?;
+        check_samples(&config, &network, train, test)?;
+        network.initialize(config.init, config.bias_init, config.seed);
+        let rule = match config.momentum {
+            0.0 => Rule::Sgd,
+            momentum => Rule::Momentum(momentum),
+        };
+        let workspace = Workspace::new(&network, train, config.batch, rule)?;
+        let evaluator = Evaluator::new(&network, test, config.threads)?;
+        let n = u32::try_from(train.len()).unwrap_or(u32::MAX);
+        Ok(Self {
+            train,
+            test,
+            isa,
+            rule,
+            team: Team::new(config.threads).map_err(Error::Threads)?,
+            workspace,
+            evaluator,
+            order: Order::new(config.seed, n),
+            batch: vec![0; config.batch],
+            network,
+            config,
+        })
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network, to change its parameters before training.
+    pub fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// One training step; returns the mean loss of the batch before it.
+    pub fn step(&mut self) -> f32 {
+        self.order.fill(&mut self.batch);
+        self.train
+            .prefetch(self.isa, self.order.peek(self.config.batch));
+        self.workspace.step(
+            self.isa,
+            &mut self.team,
+            &mut self.network,
+            self.train,
+            &self.batch,
+            self.config.loss,
+            self.rule,
+            self.config.lr,
+        )
+    }
+
+    /// The mean loss and gradient of the batch that the next step would take; neither
+    /// the parameters nor the order are changed.
+    pub fn next_gradient(&mut self) -> (f32, Network) {
+        let mut order = self.order.clone();
+        order.fill(&mut self.batch);
+        self.workspace.gradient(
+            self.isa,
+            &mut self.team,
+            &mut self.network,
+            self.train,
+            &self.batch,
+            self.config.loss,
+        )
+    }
+
+    /// The samples of the next `steps` batches, in order; nothing is changed.
+    pub fn next_samples(&self, steps: usize) -> Vec<u32> {
+        let mut samples = vec![0; steps.saturating_mul(self.config.batch)];
+        self.order.clone().fill(&mut samples);
+        samples
+    }
+
+    /// How many test samples the network puts into their class.
+    pub fn count_correct(&mut self) -> usize {
+        let (isa, team) = (self.isa, &mut self.team);
+        self.evaluator
+            .count_correct(isa, team, &self.network, self.test)
+    }
+
+    /// Trains for all steps of the configuration, or until `observer` or divergence ends
+    /// it.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Run {
+        let mut run = Run {
+            status: Status::Ok,
+            isa: self.isa,
+            steps: 0,
+            evals: Vec::new(),
+            training_loss: None,
+            train_time: Duration::ZERO,
+            eval_time: Duration::ZERO,
+            weights_sha256: String::new(),
+        };
+        if !self.evaluate(&mut run, observer) {
+            run.status = Status::Diverged;
+        }
+        while run.status == Status::Ok && run.steps < self.config.steps {
+            let until = match self.config.eval_every {
+                0 => self.config.steps,
+                every => (run.steps / every + 1).saturating_mul(every),
+            };
+            self.train_until(until.min(self.config.steps), &mut run, observer);
+            if run.status != Status::Diverged && !self.evaluate(&mut run, observer) {
+                run.status = Status::Diverged;
+            }
+        }
+        run.weights_sha256 = self.network.weights_sha256();
+        run
+    }
+
+    fn train_until(&mut self, until: u64, run: &mut Run, observer: &mut dyn Observer) {
+        let started = Instant::now();
+        let (mut sum, mut counted) = (0.0, 0.0);
+        let recent = until.saturating_sub(1_000);
+        while run.steps < until {
+            let loss = self.step();
+            if !loss.is_finite() {
+                run.status = Status::Diverged;
+                break;
+            }
+            run.steps += 1;
+            if run.steps > recent {
+                sum += f64::from(loss);
+                counted += 1.0;
+            }
+            if observer.stepped(run.steps, loss).is_break() {
+                run.status = Status::Interrupted;
+                break;
+            }
+        }
+        if counted > 0.0 {
+            run.training_loss = Some(sum / counted);
+        }
+        run.train_time += started.elapsed();
+    }
+
+    /// Notes the test accuracy; false if a parameter is not finite.
+    fn evaluate(&mut self, run: &mut Run, observer: &mut dyn Observer) -> bool {
+        let started = Instant::now();
+        let finite = self.network.is_finite();
+        if finite && self.test.has_classes() {
+            let evaluation = Evaluation {
+                step: run.steps,
+                correct: self.count_correct(),
+                total: self.test.len(),
+            };
+            run.evals.push(evaluation);
+            observer.evaluated(evaluation);
+        }
+        run.eval_time += started.elapsed();
+        finite
+    }
+}
+
+fn check_samples(
+    config: &TrainConfig,
+    network: &Network,
+    train: &Samples,
+    test: &Samples,
+) -> Result<(), ConfigError> {
+    for (set, samples) in [("training", train), ("test", test)] {
+        let layer = network.inputs();
+        // An empty test set has nothing to fit.
+        if samples.cols() != layer && (set == "training" || !samples.is_empty()) {
+            let samples = samples.cols();
+            return Err(ConfigError::Inputs {
+                layer,
+                set,
+                samples,
+            });
+        }
+        let (layer, needed) = (network.outputs(), samples.outputs());
+        let fits = match samples.has_classes() {
+            true => needed <= layer,
+            false => needed == layer,
+        };
+        if !fits {
+            return Err(ConfigError::Outputs { layer, set, needed });
+        }
+    }
+    if train.has_classes() != test.has_classes() {
+        return Err(ConfigError::Kinds);
+    }
+    let (batch, samples) = (config.batch, train.len());
+    if batch == 0 || batch > samples {
+        return Err(ConfigError::Batch { batch, samples });
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The numerics contract: one hash for each config, on every instruction set of this
+//! CPU, with 1, 2, 3 and 8 threads, on the sparse and the dense input path.
+//!
+//! The hashes are golden: a change of the kernels that changes one of them breaks every
+//! user's stored results. The same constants hold on aarch64.
+
+use fanin::config::TrainConfig;
+use fanin::data::Dataset;
+use fanin::{Activation, InputPath, Isa, Loss, Run, Samples, Status, Trainer};
+use std::sync::LazyLock;
+
+static MNIST: LazyLock<Dataset> = LazyLock::new(|| {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
+    Dataset::from_dir(folder.as_ref()).expect("MNIST is in the repository")
+});
+
+const PATHS: [InputPath; 2] = [InputPath::Sparse, InputPath::Dense];
+
+fn samples(path: InputPath) -> (Samples, Samples) {
+    let train = Samples::from_split(&MNIST.train, 5_000..6_000, path);
+    let test = Samples::from_split(&MNIST.test, 0..150, path);
+    (train.expect("1,000 images"), test.expect("150 images"))
+}
+
+/// Runs `config` every way, asserts that all runs are equal, and returns one.
+fn every_way(config: &TrainConfig) -> Run {
+    let mut first: Option<Run> = None;
+    for path in PATHS {
+        let (train, test) = samples(path);
+        assert_eq!(train.is_sparse(), path == InputPath::Sparse);
+        for isa in Isa::available() {
+            for threads in [1, 2, 3, 8] {
+                let config = TrainConfig {
+                    threads,
+                    ..config.clone()
+                };
+                let mut trainer =
+                    Trainer::with_isa(config, &train, &test, isa).expect("a possible run");
+                let run = trainer.run(&mut ());
+                let what = format!("{isa:?}, {threads} threads, {path}");
+                let first = first.get_or_insert_with(|| run.clone());
+                assert_eq!(run.weights_sha256, first.weights_sha256, "{what}");
+                assert_eq!(run.evals, first.evals, "{what}");
+                assert_eq!(run.status, first.status, "{what}");
+                assert_eq!(run.steps, first.steps, "{what}");
+                let bits = |run: &Run| run.training_loss.map(f64::to_bits);
+                assert_eq!(bits(&run), bits(first), "{what}: loss");
+            }
+        }
+    }
+    first.expect("portable code is always available")
+}
+
+#[test]
+fn the_articles_network() {
+    let run = every_way(&TrainConfig {
+        steps: 25,
+        eval_every: 20,
+        ..TrainConfig::default()
+    });
+    assert_eq!(run.status, Status::Ok);
+    assert_eq!(
+        run.weights_sha256,
+        "8bb4341052c8307cb375256bd3e87f2a492bb8c0be543c8205995aa5402d9b34"
+    );
+}
+
+#[test]
+fn odd_sizes_with_relu_cross_entropy_and_momentum() {
+    let run = every_way(&TrainConfig {
+        layers: vec![784, 37, 19, 13],
+        init: "he_normal".parse().expect("a name"),
+        bias_init: "zeros".parse().expect("a name"),
+        activation: Activation::Relu,
+        output_activation: Activation::Identity,
+        loss: Loss::CrossEntropy,
+        lr: 0.05,
+        momentum: 0.9,
+        batch: 7,
+        steps: 60,
+        eval_every: 20,
+        seed: 2,
+        ..TrainConfig::default()
+    });
+    assert_eq!(run.status, Status::Ok);
+    assert_eq!(
+        run.weights_sha256,
+        "4fed070557a7dbd2dba6715a0b13116c7c5699697c4eab7f44c65f32e15dc919"
+    );
+}
+
+#[test]
+fn activations_that_need_the_pre_activation() {
+    let run = every_way(&TrainConfig {
+        layers: vec![784, 50, 23, 10],
+        init: "glorot_uniform".parse().expect("a name"),
+        bias_init: "uniform:0.1".parse().expect("a name"),
+        activation: Activation::Gelu,
+        output_activation: Activation::Tanh,
+        lr: 0.2,
+        batch: 33,
+        steps: 20,
+        eval_every: 0,
+        seed: 3,
+        ..TrainConfig::default()
+    });
+    assert_eq!(run.status, Status::Ok);
+    assert_eq!(
+        run.weights_sha256,
+        "bd1a73b0a88c595249ac603ceb141139b6c9b84173bef618b1c05b80d6ab7404"
+    );
+}
+
+#[test]
+fn divergence_is_the_same_everywhere() {
+    // Large enough a step that weights overflow before the loss is seen to.
+    for lr in [1e12, 3e38] {
+        let run = every_way(&TrainConfig {
+            layers: vec![784, 20, 18, 10],
+            init: "he_normal".parse().expect("a name"),
+            activation: Activation::LeakyRelu { slope: 0.01 },
+            output_activation: Activation::Identity,
+            lr,
+            batch: 3,
+            steps: 100,
+            eval_every: 1,
+            ..TrainConfig::default()
+        });
+        assert_eq!(run.status, Status::Diverged);
+        assert!(run.steps < 100 && !run.evals.is_empty());
+    }
+}

@@ -1,0 +1,151 @@
+//! The engine's gradients against the f64 reference, for every activation and loss.
+//!
+//! That the reference itself is right is shown by finite differences beside it.
+
+use fanin::config::TrainConfig;
+use fanin::init::Initializer;
+use fanin::{Activation, Isa, Loss, Network, Samples, Trainer};
+use fanin_kernels::reference::{Layer, Mlp};
+
+const SIZES: [usize; 4] = [20, 33, 17, 5];
+const BATCH: usize = 6;
+
+fn reference(network: &Network, loss: Loss) -> Mlp {
+    let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+    let layers = network.layers().iter().enumerate().map(|(l, layer)| Layer {
+        w: widen(network.dense_weights(l)),
+        b: widen(network.dense_biases(l)),
+        inputs: layer.fan_in,
+        outputs: layer.fan_out,
+        activation: layer.activation,
+    });
+    Mlp {
+        layers: layers.collect(),
+        loss,
+    }
+}
+
+fn inputs() -> Vec<f32> {
+    (0..BATCH * SIZES[0])
+        .map(|i| ((i * 7919 + 13) % 199) as f32 / 100.0 - 1.0)
+        .collect()
+}
+
+fn classes() -> Vec<u8> {
+    (0..BATCH).map(|i| (i * 3 % 5) as u8).collect()
+}
+
+fn one_hot() -> Vec<f32> {
+    let mut t = vec![0.0; BATCH * 5];
+    for (i, class) in classes().into_iter().enumerate() {
+        t[i * 5 + usize::from(class)] = 1.0;
+    }
+    t
+}
+
+fn assert_close(what: &str, ours: &[f32], reference: &[f64]) {
+    assert_eq!(ours.len(), reference.len());
+    // Rounding errors scale with the sums that are formed, so with the largest entry.
+    let scale = reference.iter().fold(0f64, |m, g| m.max(g.abs()));
+    assert!(scale > 0.0, "{what}: the test would show nothing");
+    for (i, (&ours, &reference)) in ours.iter().zip(reference).enumerate() {
+        let error = (f64::from(ours) - reference).abs();
+        assert!(
+            error <= 2e-6 * scale,
+            "{what}[{i}]: {ours:e}, not {reference:e}"
+        );
+    }
+}
+
+#[test]
+fn every_activation_and_loss() {
+    let names = [
+        "identity",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "softplus",
+        "swish",
+    ];
+    let targets: Vec<f64> = one_hot().into_iter().map(f64::from).collect();
+    let x: Vec<f64> = inputs().into_iter().map(f64::from).collect();
+    for isa in Isa::available() {
+        for (hidden, output) in names.iter().flat_map(|h| names.map(|o| (*h, o))) {
+            for loss in [Loss::Mse, Loss::CrossEntropy] {
+                let config = TrainConfig {
+                    layers: SIZES.to_vec(),
+                    init: Initializer::LECUN_NORMAL,
+                    bias_init: Initializer::Normal(0.5),
+                    activation: hidden.parse::<Activation>().unwrap(),
+                    output_activation: output.parse::<Activation>().unwrap(),
+                    loss,
+                    batch: BATCH,
+                    seed: 11,
+                    ..TrainConfig::default()
+                };
+                let samples = match loss {
+                    Loss::Mse => Samples::regression(inputs(), SIZES[0], one_hot(), 5).unwrap(),
+                    Loss::CrossEntropy => {
+                        Samples::from_values(inputs(), SIZES[0], classes()).unwrap()
+                    }
+                };
+                let mut trainer = Trainer::with_isa(config, &samples, &samples, isa).unwrap();
+                // All samples are in the batch, so their order does not matter much.
+                let (mean, gradient) = trainer.next_gradient();
+                let mlp = reference(trainer.network(), loss);
+                let what = format!("{isa:?} {hidden} {output} {loss}");
+                let expected = mlp.loss(&x, &targets, BATCH);
+                assert!(
+                    (f64::from(mean) / expected - 1.0).abs() < 1e-5,
+                    "{what}: loss {mean}"
+                );
+                for (l, (dw, db)) in mlp.gradients(&x, &targets, BATCH).iter().enumerate() {
+                    assert_close(&format!("{what}: dW{l}"), &gradient.dense_weights(l), dw);
+                    assert_close(&format!("{what}: db{l}"), &gradient.dense_biases(l), db);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_is_minus_lr_times_the_gradient_and_momentum_remembers() {
+    for isa in Isa::available() {
+        for momentum in [0.0f32, 0.9] {
+            let config = TrainConfig {
+                layers: SIZES.to_vec(),
+                loss: Loss::CrossEntropy,
+                lr: 0.1,
+                momentum,
+                batch: BATCH,
+                ..TrainConfig::default()
+            };
+            let samples = Samples::from_values(inputs(), SIZES[0], classes()).unwrap();
+            let mut trainer = Trainer::with_isa(config, &samples, &samples, isa).unwrap();
+            let mut velocity: Vec<Vec<f64>> = Vec::new();
+            for _ in 0..3 {
+                let (_, gradient) = trainer.next_gradient();
+                let before = trainer.network().clone();
+                trainer.step();
+                let after = trainer.network();
+                for l in 0..3 {
+                    let g = gradient.dense_weights(l);
+                    if velocity.len() == l {
+                        velocity.push(vec![0.0; g.len()]);
+                    }
+                    let (old, new) = (before.dense_weights(l), after.dense_weights(l));
+                    for (i, v) in velocity[l].iter_mut().enumerate() {
+                        *v = f64::from(momentum) * *v + f64::from(g[i]);
+                        let expected = f64::from(old[i]) - 0.1 * *v;
+                        let error = (f64::from(new[i]) - expected).abs();
+                        assert!(error < 1e-6 * expected.abs().max(0.1), "{isa:?} {l} {i}");
+                    }
+                }
+            }
+        }
+    }
+}
