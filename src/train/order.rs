@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn every_epoch_has_every_sample_once_in_another_order() {
         let mut order = Order::new(1, 10);
-        let mut seen = vec![0; 40];
+        let mut seen = [0; 40];
         for batch in seen.chunks_mut(4) {
             let next = order.peek(batch.len()).to_vec();
             order.fill(batch);
