@@ -152,7 +152,7 @@ impl Setting<'_> {
             line(
                 "step",
                 format!(
-                    "{:.1} µs, {multiple:.2} × the dense limit (at {:.0} GFLOP/s, the FMA peak of one core)",
+                    "{:.1} µs, {multiple:.2} × the dense limit (FMA peak {:.0} GFLOP/s)",
                     time.as_secs_f64() * 1e6,
                     self.peak / 1e9
                 ),
@@ -161,7 +161,7 @@ impl Setting<'_> {
         if let Some(multiple) = self.evaluation_multiple(run) {
             line("evaluation", format!("{multiple:.2} × its dense limit"));
         }
-        line("weights", format!("sha256 {}", run.weights_sha256));
+        line("weights sha256", run.weights_sha256.clone());
         text
     }
 }

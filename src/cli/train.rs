@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::train::{Evaluation, Observer, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -227,10 +227,9 @@ impl<'a> Progress<'a> {
         };
         let bar = ProgressBar::with_draw_target(Some(steps), target);
         // The template is a constant: if it were wrong, the plain bar would do.
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} step {pos}/{len}, {msg}, {per_sec}, {eta} left")
-        {
-            bar.set_style(style);
+        let template = "{wide_bar} {pos}/{len} steps, {speed}, {msg}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.with_key("speed", speed));
         }
         Self {
             signals,
@@ -250,8 +249,7 @@ impl<'a> Progress<'a> {
 impl Observer for Progress<'_> {
     fn evaluated(&mut self, evaluation: Evaluation) {
         let percent = 100.0 * evaluation.accuracy();
-        self.bar
-            .set_message(format!("test accuracy {percent:.2} %"));
+        self.bar.set_message(format!("accuracy {percent:.2} %"));
         let line = evaluation_line(&evaluation);
         // With --json stdout is for the object alone.
         let json = self.json;
@@ -273,4 +271,10 @@ impl Observer for Progress<'_> {
             false => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Steps a second, without decimals.
+fn speed(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // A bar that cannot be drawn is no reason to stop.
+    let _ = write!(out, "{:.0}/s", state.per_sec());
 }
