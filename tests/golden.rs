@@ -130,3 +130,33 @@ fn divergence_is_the_same_everywhere() {
         assert!(run.steps < 100 && !run.evals.is_empty());
     }
 }
+
+#[test]
+fn zero_pixels_are_skipped_whatever_their_weights() {
+    // Pixel 0 is never lit, so its weights must not matter; 0·∞ would be NaN.
+    let mut expected = None;
+    for path in PATHS {
+        let (train, test) = samples(path);
+        for isa in Isa::available() {
+            let config = TrainConfig {
+                layers: vec![784, 20, 10],
+                activation: Activation::Tanh,
+                ..TrainConfig::default()
+            };
+            let mut trainer = Trainer::with_isa(config, &train, &test, isa).expect("a run");
+            let mut weights = trainer.network().dense_weights(0);
+            let biases = trainer.network().dense_biases(0);
+            weights[..20].fill(f32::INFINITY);
+            let network = trainer.network_mut();
+            network.set_layer(0, &weights, &biases).expect("shapes");
+            let losses = [trainer.step(), trainer.step()].map(f32::to_bits);
+            assert!(losses.iter().all(|&l| f32::from_bits(l).is_finite()));
+            let found = (losses, trainer.network().weights_sha256());
+            assert_eq!(
+                &found,
+                expected.get_or_insert(found.clone()),
+                "{isa:?} {path}"
+            );
+        }
+    }
+}

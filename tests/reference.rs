@@ -1,10 +1,11 @@
-//! The engine's gradients against the f64 reference, for every activation and loss.
+//! The engine against the f64 reference: gradients for every activation and loss, updates,
+//! and the counts of evaluations.
 //!
 //! That the reference itself is right is shown by finite differences beside it.
 
 use fanin::config::TrainConfig;
 use fanin::init::Initializer;
-use fanin::{Activation, Isa, Loss, Network, Samples, Trainer};
+use fanin::{Activation, InputPath, Isa, Loss, Network, Samples, Trainer};
 use fanin_kernels::reference::{Layer, Mlp};
 
 const SIZES: [usize; 4] = [20, 33, 17, 5];
@@ -145,6 +146,44 @@ fn a_step_is_minus_lr_times_the_gradient_and_momentum_remembers() {
                         assert!(error < 1e-6 * expected.abs().max(0.1), "{isa:?} {l} {i}");
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluations_count_every_sample_once() {
+    // Around the sizes of the blocks, with more threads than blocks, and of all kinds.
+    for isa in Isa::available() {
+        for n in [1u8, 119, 120, 121, 241] {
+            let bytes: Vec<u8> = (0..usize::from(n) * 20)
+                .map(|i| if i % 3 == 0 { (i * 31 % 256) as u8 } else { 0 })
+                .collect();
+            let classes: Vec<u8> = (0..n).map(|i| i.wrapping_mul(7) % 5).collect();
+            let values: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+            let kinds = [
+                Samples::from_bytes(&bytes, 20, &classes, InputPath::Sparse),
+                Samples::from_bytes(&bytes, 20, &classes, InputPath::Dense),
+                Samples::from_values(values.clone(), 20, classes.clone()),
+            ];
+            for (samples, threads) in kinds.iter().flat_map(|k| [(k, 1), (k, 3)]) {
+                let samples = samples.as_ref().unwrap();
+                let config = TrainConfig {
+                    layers: SIZES.to_vec(),
+                    batch: 1,
+                    threads,
+                    ..TrainConfig::default()
+                };
+                let mut trainer = Trainer::with_isa(config, samples, samples, isa).unwrap();
+                let mlp = reference(trainer.network(), Loss::Mse);
+                let x: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+                let outputs = mlp.forward(&x, usize::from(n));
+                let correct = outputs.chunks(5).zip(&classes).filter(|(y, class)| {
+                    let best = (0..5).max_by(|&a, &b| y[a].total_cmp(&y[b]));
+                    best == Some(usize::from(**class))
+                });
+                let what = format!("{isa:?}, {n} samples, {threads} threads");
+                assert_eq!(trainer.count_correct(), correct.count(), "{what}");
             }
         }
     }
