@@ -248,8 +248,7 @@ mod tests {
         let path = folder.path().join("net.safetensors");
         let saved = network(&[5, 17, 3]);
         save(&path, &saved, &TrainConfig::default()).unwrap();
-        let mut loaded = network(&[5, 17, 3]);
-        loaded.clear();
+        let mut loaded = saved.zeros_like().unwrap();
         load(&path, &mut loaded).unwrap();
         assert_eq!(loaded.weights_sha256(), saved.weights_sha256());
         let files = std::fs::read_dir(folder.path()).unwrap().count();

@@ -4,6 +4,7 @@ use crate::init::Initializer;
 use crate::random::{Purpose, Stream};
 use fanin_kernels::{Activation, AlignedBuffer, MatMut, MatRef, padded};
 use sha2::{Digest, Sha256};
+use std::collections::TryReserveError;
 
 /// The most parameters a network may have: 2³¹, that is 8 GiB.
 pub const MAX_PARAMETERS: u64 = 1 << 31;
@@ -123,16 +124,11 @@ impl Network {
     pub fn initialize(&mut self, weights: Initializer, biases: Initializer, seed: u64) {
         for (l, layer) in self.layers.iter().enumerate() {
             let (fan_in, fan_out) = (layer.fan_in, layer.fan_out);
-            let mut dense = vec![0.0; fan_in * fan_out];
             let mut stream = Stream::new(seed, Purpose::Weights, l as u64);
-            weights.fill(&mut stream, fan_in, fan_out, &mut dense);
             let arena = &mut self.parameters[layer.offset..layer.end()];
             let (w, b) = arena.split_at_mut(fan_in * layer.width);
-            for (row, values) in w
-                .chunks_exact_mut(layer.width)
-                .zip(dense.chunks_exact(fan_out))
-            {
-                row[..fan_out].copy_from_slice(values);
+            for row in w.chunks_exact_mut(layer.width) {
+                weights.fill(&mut stream, fan_in, fan_out, &mut row[..fan_out]);
             }
             let mut stream = Stream::new(seed, Purpose::Biases, l as u64);
             biases.fill(&mut stream, fan_in, fan_out, &mut b[..fan_out]);
@@ -196,9 +192,12 @@ impl Network {
         ]
     }
 
-    /// Sets every parameter to 0.
-    pub(crate) fn clear(&mut self) {
-        self.parameters.fill(0.0);
+    /// A network of the same shape with all parameters 0.
+    pub(crate) fn zeros_like(&self) -> Result<Self, TryReserveError> {
+        Ok(Self {
+            layers: self.layers.clone(),
+            parameters: AlignedBuffer::zeroed(self.parameters.len())?,
+        })
     }
 
     /// W of layer `l` without padding, row-major \[fan_in, fan_out\].

@@ -27,6 +27,22 @@ pub enum Rule {
     Momentum(f32),
 }
 
+/// What a step works on.
+pub struct Batch<'a> {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Threads.
+    pub team: &'a mut Team,
+    /// The network in training.
+    pub network: &'a mut Network,
+    /// The training samples.
+    pub samples: &'a Samples,
+    /// Numbers of the samples of this step, as many as the workspace is made for.
+    pub ids: &'a [u32],
+    /// What is minimized.
+    pub loss: Loss,
+}
+
 /// The memory of a step, planned once for a network and a batch size.
 pub struct Workspace {
     batch: usize,
@@ -106,119 +122,87 @@ impl Workspace {
             space.columns = BatchColumns::with_capacity(rows, batch)?;
         }
         if rule != Rule::Sgd {
-            space.need_velocity(network);
+            space.velocity = Some(network.zeros_like()?);
         }
         Ok(space)
     }
 
-    fn need_velocity(&mut self, network: &Network) {
-        self.velocity.get_or_insert_with(|| {
-            let mut velocity = network.clone();
-            velocity.clear();
-            velocity
-        });
-    }
-
-    /// One step on the samples `batch` (their numbers); returns the mean loss before it.
+    /// One step; returns the mean loss before it.
     ///
     /// Where the loss is not finite, nothing is updated.
     ///
     /// # Panics
     /// If the network or the samples are not those of [`Workspace::new`], or a sample
     /// does not exist.
-    #[allow(clippy::too_many_arguments)]
-    pub fn step(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &mut Network,
-        samples: &Samples,
-        batch: &[u32],
-        loss: Loss,
-        rule: Rule,
-        lr: f32,
-    ) -> f32 {
+    pub fn step(&mut self, mut batch: Batch<'_>, rule: Rule, lr: f32) -> f32 {
         let apply = match rule {
             Rule::Sgd => Apply::Sgd {
                 rate: -(lr / self.batch as f32),
             },
             Rule::Momentum(momentum) => Apply::Momentum { momentum, lr },
         };
-        self.run(isa, team, network, samples, batch, loss, apply)
+        self.run(&mut batch, apply)
     }
 
-    /// The mean loss of the samples `batch` and its gradient, in the shape of a network.
+    /// The mean loss and its gradient, in the shape of a network.
+    ///
+    /// # Errors
+    /// If the memory for the gradient cannot be had.
     ///
     /// # Panics
     /// As [`Workspace::step`].
-    pub fn gradient(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &mut Network,
-        samples: &Samples,
-        batch: &[u32],
-        loss: Loss,
-    ) -> (f32, Network) {
-        let momentum = self.velocity.take();
-        self.need_velocity(network);
-        let loss = self.run(isa, team, network, samples, batch, loss, Apply::Gradient);
-        let gradient = std::mem::replace(&mut self.velocity, momentum);
-        (loss, gradient.unwrap_or_else(|| network.clone()))
+    pub fn gradient(&mut self, mut batch: Batch<'_>) -> Result<(f32, Network), TryReserveError> {
+        // The gradient is a velocity without a past.
+        let gradient = batch.network.zeros_like()?;
+        let velocity = self.velocity.replace(gradient);
+        let loss = self.run(&mut batch, Apply::Gradient);
+        let gradient = std::mem::replace(&mut self.velocity, velocity);
+        match gradient {
+            Some(gradient) => Ok((loss, gradient)),
+            None => Ok((loss, batch.network.zeros_like()?)),
+        }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn run(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &mut Network,
-        samples: &Samples,
-        batch: &[u32],
-        loss: Loss,
-        apply: Apply,
-    ) -> f32 {
-        assert!(batch.len() == self.batch && network.layers().len() == self.layers.len());
-        self.gather(samples, batch);
-        for l in 0..self.layers.len() {
-            self.forward(isa, team, network, samples, batch, l);
+    fn run(&mut self, batch: &mut Batch<'_>, apply: Apply) -> f32 {
+        let layers = self.layers.len();
+        assert!(batch.ids.len() == self.batch && batch.network.layers().len() == layers);
+        self.gather(batch.samples, batch.ids);
+        for l in 0..layers {
+            self.forward(batch, l);
         }
-        let mean = self.loss(isa, network, loss) / self.batch as f32;
+        let mean = self.loss(batch) / self.batch as f32;
         if !mean.is_finite() {
             return mean;
         }
-        self.finish_output_delta(isa, network, apply);
-        for l in (0..self.layers.len()).rev() {
-            if l > 0 {
-                self.backward(isa, team, network, l, apply);
-            } else {
-                self.update_inputs(isa, team, network, samples, batch, apply);
-            }
+        self.finish_output_delta(batch, apply);
+        for l in (1..layers).rev() {
+            self.backward(batch, l, apply);
         }
+        self.update_inputs(batch, apply);
         mean
     }
 
     /// Brings the batch's inputs and targets together.
-    fn gather(&mut self, samples: &Samples, batch: &[u32]) {
+    fn gather(&mut self, samples: &Samples, ids: &[u32]) {
         match &samples.inputs {
-            Inputs::Sparse(rows) => self.columns.gather(rows, batch, &self.byte_values),
+            Inputs::Sparse(rows) => self.columns.gather(rows, ids, &self.byte_values),
             Inputs::Bytes(bytes, cols) => {
                 let values = &self.byte_values;
-                gather_rows(&mut self.input, bytes, *cols, batch, |v| {
+                gather_rows(&mut self.input, bytes, *cols, ids, |v| {
                     values[usize::from(v)]
                 });
             }
-            Inputs::Values(all, cols) => gather_rows(&mut self.input, all, *cols, batch, |v| v),
+            Inputs::Values(all, cols) => gather_rows(&mut self.input, all, *cols, ids, |v| v),
         }
         match &samples.targets {
             TargetValues::Classes(classes) => {
                 self.targets.classes.clear();
-                let batch = batch.iter().map(|&i| classes[i as usize]);
-                self.targets.classes.extend(batch);
+                let classes = ids.iter().map(|&i| classes[i as usize]);
+                self.targets.classes.extend(classes);
             }
             TargetValues::Values(values, cols) => {
                 self.targets.values.clear();
-                for &i in batch {
+                for &i in ids {
                     let row = &values[i as usize * cols..][..*cols];
                     self.targets.values.extend_from_slice(row);
                 }
@@ -226,15 +210,9 @@ impl Workspace {
         }
     }
 
-    fn forward(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &Network,
-        samples: &Samples,
-        batch: &[u32],
-        l: usize,
-    ) {
+    fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
+        let (isa, ids, samples) = (batch.isa, batch.ids, batch.samples);
+        let network = &*batch.network;
         let layer = network.layers()[l];
         let (before, after) = self.layers.split_at_mut(l);
         let space = &mut after[0];
@@ -243,6 +221,7 @@ impl Workspace {
         let z = matrix(&mut space.z, self.batch * usize::from(keep_z), layer.width);
         let y = matrix(&mut space.y, self.batch, layer.width);
         let (input, values) = (&self.input, &self.byte_values);
+        let team = &mut *batch.team;
         team.split_cols(layer.width, LANES, [z, y], |_, cols, [z, y]| {
             let (w, bias) = (w.col_range(cols.start, cols.end), &bias[cols]);
             let z = keep_z.then_some(z);
@@ -253,11 +232,11 @@ impl Workspace {
                 }
                 (None, Inputs::Sparse(inputs)) => {
                     let activation = layer.activation;
-                    sparse::forward(isa, inputs, batch, values, w, bias, activation, z, y);
+                    sparse::forward(isa, inputs, ids, values, w, bias, activation, z, y);
                 }
                 (None, Inputs::Bytes(bytes, _)) => {
                     let x = rows(input, self.batch, layer.fan_in);
-                    let skipping = || sparse_batch(bytes, layer.fan_in, batch);
+                    let skipping = || sparse_batch(bytes, layer.fan_in, ids);
                     forward_bytes(isa, x, w, bias, layer.activation, z, y, values, skipping);
                 }
                 (None, Inputs::Values(..)) => {
@@ -269,8 +248,9 @@ impl Workspace {
     }
 
     /// The loss summed over the batch, and dL/dy of each sample into the last delta.
-    fn loss(&mut self, isa: Isa, network: &Network, loss: Loss) -> f32 {
-        let (Some(space), Some(layer)) = (self.layers.last_mut(), network.layers().last()) else {
+    fn loss(&mut self, batch: &Batch<'_>) -> f32 {
+        let layers = batch.network.layers();
+        let (Some(space), Some(layer)) = (self.layers.last_mut(), layers.last()) else {
             return 0.0;
         };
         let y = rows(&space.y, self.batch, layer.fan_out);
@@ -280,11 +260,12 @@ impl Workspace {
             Targets::Values(MatRef::new(&self.targets.values, self.batch, layer.fan_out))
         };
         let grad = matrix(&mut space.delta, self.batch, layer.width);
-        loss::loss_and_gradient(isa, loss, y, targets, grad)
+        loss::loss_and_gradient(batch.isa, batch.loss, y, targets, grad)
     }
 
     /// The last layer's delta, from dL/dy.
-    fn finish_output_delta(&mut self, isa: Isa, network: &mut Network, apply: Apply) {
+    fn finish_output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
         let last = self.layers.len() - 1;
         let layer = network.layers()[last];
         let space = &mut self.layers[last];
@@ -306,14 +287,8 @@ impl Workspace {
 
     /// Layer l > 0: the delta of the layer before, and the update of W and of that
     /// layer's biases.
-    fn backward(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &mut Network,
-        l: usize,
-        apply: Apply,
-    ) {
+    fn backward(&mut self, batch: &mut Batch<'_>, l: usize, apply: Apply) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
         let (layer, previous) = (network.layers()[l], network.layers()[l - 1]);
         let (before, after) = self.layers.split_at_mut(l);
         let (from, space) = (&mut before[l - 1], &after[0]);
@@ -337,19 +312,20 @@ impl Workspace {
             matrix(bias, 1, previous.width),
             vbias,
         ];
-        let batch = self.batch;
+        let size = self.batch;
+        let team = &mut *batch.team;
         team.split_cols(previous.width, LANES, matrices, |_, range, parts| {
             let [w, vw, mut dx, from_scaled, bias, vbias] = parts;
-            let y = rows(y, batch, previous.width).col_range(range.start, range.end);
+            let y = rows(y, size, previous.width).col_range(range.start, range.end);
             let x = y.col_range(0, w.cols());
             let (w, vw) = (w.transposed(), vw.transposed());
             let dx_part = Some(dx.reborrow());
             update_weights(isa, apply, x, delta, scaled, w, vw, dx_part);
             let z =
-                rows_or_none(z, batch, previous.width).map(|z| z.col_range(range.start, range.end));
+                rows_or_none(z, size, previous.width).map(|z| z.col_range(range.start, range.end));
             let parts = DeltaParts {
                 activation: previous.activation,
-                batch,
+                batch: size,
                 z,
                 y,
                 delta: dx,
@@ -362,15 +338,8 @@ impl Workspace {
     }
 
     /// Layer 0: the update of W only.
-    fn update_inputs(
-        &mut self,
-        isa: Isa,
-        team: &mut Team,
-        network: &mut Network,
-        samples: &Samples,
-        batch: &[u32],
-        apply: Apply,
-    ) {
+    fn update_inputs(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
         let layer = network.layers()[0];
         let (w, _) = network.layer_mut(0);
         let vw = match &mut self.velocity {
@@ -381,11 +350,11 @@ impl Workspace {
         let delta = rows(&space.delta, self.batch, layer.width);
         let scaled = rows(&space.scaled, self.batch, layer.width);
         let rebuilt;
-        let columns = match &samples.inputs {
+        let columns = match &batch.samples.inputs {
             Inputs::Sparse(_) => Some(&self.columns),
             // 0·∞ is not 0: fall back to skipping, which is what defines the result.
             Inputs::Bytes(bytes, cols) if !space.scaled.iter().all(|v| v.is_finite()) => {
-                let (inputs, all) = sparse_batch(bytes, *cols, batch);
+                let (inputs, all) = sparse_batch(bytes, *cols, batch.ids);
                 let mut columns = BatchColumns::default();
                 columns.gather(&inputs, &all, &self.byte_values);
                 rebuilt = columns;
@@ -395,6 +364,7 @@ impl Workspace {
         };
         let input = &self.input;
         let size = self.batch;
+        let team = &mut *batch.team;
         team.split_cols(layer.width, LANES, [w, vw], |_, cols, [w, vw]| {
             let delta = delta.col_range(cols.start, cols.end);
             let scaled = scaled.col_range(cols.start, cols.end);

@@ -9,7 +9,7 @@ use crate::config::{ConfigError, TrainConfig};
 use crate::evaluate::Evaluator;
 use crate::network::Network;
 use crate::samples::Samples;
-use crate::step::{Rule, Workspace};
+use crate::step::{Batch, Rule, Workspace};
 use fanin_kernels::Isa;
 use fanin_kernels::team::Team;
 use std::ops::ControlFlow;
@@ -122,7 +122,8 @@ pub struct Trainer<'a> {
     workspace: Workspace,
     evaluator: Evaluator,
     order: Order,
-    batch: Vec<u32>,
+    /// The samples of the step at hand.
+    ids: Vec<u32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -168,7 +169,7 @@ impl<'a> Trainer<'a> {
             workspace,
             evaluator,
             order: Order::new(config.seed, n),
-            batch: vec![0; config.batch],
+            ids: vec![0; config.batch],
             network,
             config,
         })
@@ -191,34 +192,36 @@ impl<'a> Trainer<'a> {
 
     /// One training step; returns the mean loss of the batch before it.
     pub fn step(&mut self) -> f32 {
-        self.order.fill(&mut self.batch);
+        self.order.fill(&mut self.ids);
         self.train
             .prefetch(self.isa, self.order.peek(self.config.batch));
-        self.workspace.step(
-            self.isa,
-            &mut self.team,
-            &mut self.network,
-            self.train,
-            &self.batch,
-            self.config.loss,
-            self.rule,
-            self.config.lr,
-        )
+        let (rule, lr) = (self.rule, self.config.lr);
+        let (workspace, batch) = self.batch();
+        workspace.step(batch, rule, lr)
     }
 
     /// The mean loss and gradient of the batch that the next step would take; neither
     /// the parameters nor the order are changed.
-    pub fn next_gradient(&mut self) -> (f32, Network) {
-        let mut order = self.order.clone();
-        order.fill(&mut self.batch);
-        self.workspace.gradient(
-            self.isa,
-            &mut self.team,
-            &mut self.network,
-            self.train,
-            &self.batch,
-            self.config.loss,
-        )
+    ///
+    /// # Errors
+    /// If the memory for the gradient cannot be had.
+    pub fn next_gradient(&mut self) -> Result<(f32, Network), Error> {
+        self.order.clone().fill(&mut self.ids);
+        let (workspace, batch) = self.batch();
+        Ok(workspace.gradient(batch)?)
+    }
+
+    /// The workspace, and what it works on: the samples `ids`.
+    fn batch(&mut self) -> (&mut Workspace, Batch<'_>) {
+        let batch = Batch {
+            isa: self.isa,
+            team: &mut self.team,
+            network: &mut self.network,
+            samples: self.train,
+            ids: &self.ids,
+            loss: self.config.loss,
+        };
+        (&mut self.workspace, batch)
     }
 
     /// The samples of the next `steps` batches, in order; nothing is changed.

@@ -113,7 +113,7 @@ impl Trace {
     /// Compares the gradient and the first `steps` losses; gives what it measured.
     fn compare(&self, mut trainer: Trainer, steps: usize) -> Result<String, String> {
         self.check_start(&trainer)?;
-        let (loss, gradient) = trainer.next_gradient();
+        let (loss, gradient) = trainer.next_gradient().expect("memory");
         let gradient = self.compare_gradient(&gradient)?;
         let mut losses = Largest::default();
         let what = || "the loss that comes with the gradient".into();
@@ -346,7 +346,9 @@ fn every_gradient_of_a_small_network() {
 fn wrong_gradients_are_noticed() {
     for name in ["article", "relu", "small"] {
         let trace = Trace::read(name);
-        let (_, right) = trainer(trace.config(), Isa::best()).next_gradient();
+        let (_, right) = trainer(trace.config(), Isa::best())
+            .next_gradient()
+            .expect("memory");
         trace.compare_gradient(&right).unwrap();
         for (l, expected) in trace.gradient.iter().step_by(2).enumerate() {
             let with = |change: &dyn Fn(&mut [f32], &mut [f32])| {

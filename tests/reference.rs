@@ -96,7 +96,7 @@ fn every_activation_and_loss() {
                 };
                 let mut trainer = Trainer::with_isa(config, &samples, &samples, isa).unwrap();
                 // All samples are in the batch, so their order does not matter much.
-                let (mean, gradient) = trainer.next_gradient();
+                let (mean, gradient) = trainer.next_gradient().unwrap();
                 let mlp = reference(trainer.network(), loss);
                 let what = format!("{isa:?} {hidden} {output} {loss}");
                 let expected = mlp.loss(&x, &targets, BATCH);
@@ -129,7 +129,7 @@ fn a_step_is_minus_lr_times_the_gradient_and_momentum_remembers() {
             let mut trainer = Trainer::with_isa(config, &samples, &samples, isa).unwrap();
             let mut velocity: Vec<Vec<f64>> = Vec::new();
             for _ in 0..3 {
-                let (_, gradient) = trainer.next_gradient();
+                let (_, gradient) = trainer.next_gradient().unwrap();
                 let before = trainer.network().clone();
                 trainer.step();
                 let after = trainer.network();
