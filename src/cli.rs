@@ -5,6 +5,7 @@
 
 mod data;
 mod output;
+mod probe;
 mod signals;
 mod train;
 
@@ -20,6 +21,7 @@ Examples:
   fanin train --init he_normal --bias-init zeros --activation relu \\
               --output-activation identity --loss cross_entropy --lr 0.1
   fanin train --layers 784,90,10 --steps 5000 --save net.safetensors --json
+  fanin probe --init normal:0.01
   fanin data check
 
 Environment:
@@ -38,6 +40,8 @@ struct Cli {
 enum Command {
     /// Train a network (what `fanin` alone does, with every default)
     Train(Box<train::TrainArgs>),
+    /// Show how activations and gradients spread through an untrained network
+    Probe(probe::ProbeArgs),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => train::run(&train::TrainArgs::default(), started),
         Some(Command::Train(args)) => train::run(&args, started),
+        Some(Command::Probe(args)) => probe::run(&args),
         Some(Command::Data(command)) => data::run(&command),
     };
     match result {

@@ -54,6 +54,7 @@ mod evaluate;
 pub mod init;
 pub mod network;
 pub mod peak;
+pub mod probe;
 pub mod random;
 pub mod samples;
 mod step;

@@ -17,6 +17,10 @@ pub enum Purpose {
     Biases,
     /// The order of the training samples in an epoch.
     Order,
+    /// Gaussian inputs of a probe.
+    Inputs,
+    /// The gradient that a probe sends back from the output.
+    OutputGradient,
 }
 
 impl Purpose {
@@ -25,6 +29,8 @@ impl Purpose {
             Self::Weights => "weights",
             Self::Biases => "biases",
             Self::Order => "order",
+            Self::Inputs => "inputs",
+            Self::OutputGradient => "output gradient",
         }
     }
 }

@@ -247,3 +247,29 @@ fn signals_end_a_run_with_what_is_done() {
         assert_eq!(report["weights_sha256"].as_str().unwrap().len(), 64);
     }
 }
+
+#[test]
+fn probes_are_the_same_on_every_instruction_set() {
+    let small = ["probe", "--layers", "40,33,17", "--samples", "50"];
+    let probe = |isa: Option<&str>| {
+        let mut command = fanin();
+        if let Some(isa) = isa {
+            command.env("FANIN_ISA", isa);
+        }
+        json(command.args(small))
+    };
+    let report = probe(None);
+    assert_eq!(report["activation"], "tanh");
+    assert_eq!(report["probe"]["layers"][1]["width"], 17);
+    assert_eq!(probe(Some("portable")), report);
+    fanin()
+        .args(small)
+        .assert()
+        .success()
+        .stdout(contains("gradient sd"));
+    fanin()
+        .args(["probe", "--data", "mnist"])
+        .assert()
+        .code(2)
+        .stderr(contains("784"));
+}

@@ -1,0 +1,160 @@
+//! `fanin probe`.
+
+use super::Failure;
+use crate::data::Dataset;
+use crate::probe::{Histogram, Probe, ProbeConfig, ProbeData, probe};
+use crate::{Activation, Error, Initializer};
+use clap::Args;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::Write;
+
+/// Every default is that of the article's figures: tanh, 2,000 samples, no biases.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(super) struct ProbeArgs {
+    /// Units of the input, of each hidden layer, and of the output
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        default_value = "800,750,700,650,600,550,500,450,400,350"
+    )]
+    layers: Vec<usize>,
+
+    /// Initial weights, by the names of `fanin train --init`
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "lecun_normal")]
+    init: Initializer,
+
+    /// Initial biases, by the same names
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "zeros")]
+    bias_init: Initializer,
+
+    /// Activation of every layer, by the names of `fanin train --activation`
+    #[arg(long, value_name = "NAME[:ARG]", default_value = "tanh")]
+    activation: Activation,
+
+    /// Inputs: gaussian (N(0, 1)), mnist, fashion-mnist, or a folder with IDX files
+    #[arg(long, value_name = "NAME|DIR", default_value = "gaussian")]
+    data: String,
+
+    /// Samples in the batch
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    samples: usize,
+
+    /// Decides the parameters, the Gaussian inputs and the gradient at the output
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    layers: &'a [usize],
+    init: String,
+    bias_init: String,
+    activation: String,
+    data: &'a str,
+    samples: usize,
+    seed: u64,
+    probe: &'a Probe,
+}
+
+pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
+    let config = ProbeConfig {
+        layers: args.layers.clone(),
+        init: args.init,
+        bias_init: args.bias_init,
+        activation: args.activation,
+        samples: args.samples,
+        seed: args.seed,
+    };
+    let found = match args.data.as_str() {
+        "gaussian" => probe(&config, ProbeData::Gaussian)?,
+        data => {
+            let dataset = Dataset::open(data).map_err(Error::from)?;
+            probe(&config, ProbeData::Images(&dataset.train))?
+        }
+    };
+    let text = match args.json {
+        false => table(&config, &args.data, &found),
+        true => {
+            let report = Report {
+                layers: &config.layers,
+                init: config.init.to_string(),
+                bias_init: config.bias_init.to_string(),
+                activation: config.activation.to_string(),
+                data: &args.data,
+                samples: config.samples,
+                seed: config.seed,
+                probe: &found,
+            };
+            // Numbers and strings only: there is nothing that serializing could refuse.
+            serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// A line for each layer, in 80 columns.
+fn table(config: &ProbeConfig, data: &str, probe: &Probe) -> String {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        // Writing to a String cannot fail.
+        let _ = text.write_fmt(arguments);
+    };
+    line(format_args!(
+        "{}, weights {}, biases {}; {} samples of {data} inputs, sd {}\n\n",
+        config.activation,
+        config.init,
+        config.bias_init,
+        config.samples,
+        number(probe.inputs.standard_deviation)
+    ));
+    line(format_args!(
+        "layer width      mean        sd   outputs from -1 to 1             gradient sd\n"
+    ));
+    for (l, layer) in probe.layers.iter().enumerate() {
+        line(format_args!(
+            "{:>5} {:>5} {:>9} {:>9}  {} {:>10}\n",
+            l + 1,
+            layer.width,
+            number(layer.outputs.mean),
+            number(layer.outputs.standard_deviation),
+            bars(&layer.histogram),
+            number(layer.gradients.standard_deviation)
+        ));
+    }
+    text
+}
+
+/// A character for each bin, as high as its share of the fullest; `<` and `>` where more
+/// than 1 % of the values lie outside.
+fn bars(histogram: &Histogram) -> String {
+    const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let fullest = histogram.bins.iter().copied().max().unwrap_or(0).max(1);
+    let outside = |count: u64, mark| match count.saturating_mul(100) > histogram.total() {
+        true => mark,
+        false => ' ',
+    };
+    let mut text = String::from(outside(histogram.below, '<'));
+    for &count in &histogram.bins {
+        let height = (count as f64 / fullest as f64 * 8.0).ceil();
+        text.push(HEIGHTS[(height as usize).min(8)]);
+    }
+    text.push(outside(histogram.above, '>'));
+    text
+}
+
+/// Four significant digits, in at most nine characters.
+fn number(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".into(),
+        0.001..1000.0 => format!("{x:.4}"),
+        _ => format!("{x:.2e}"),
+    }
+}

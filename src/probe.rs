@@ -1,0 +1,223 @@
+//! How activations and gradients spread through an untrained network.
+//!
+//! A batch goes forward through the freshly initialized network; then independent
+//! N(0, 1) numbers, as dL/dy of the last layer, go back. What is measured at each layer
+//! is what the derivations of initializers are about: the variance of the outputs
+//! (forward) and of the gradients (backward). See Glorot and Bengio, "Understanding the
+//! difficulty of training deep feedforward neural networks", 2010, section 4.
+
+mod moments;
+
+pub use moments::{BINS, Histogram, Moments};
+
+use crate::Error;
+use crate::data::Split;
+use crate::init::Initializer;
+use crate::network::Network;
+use crate::random::{Purpose, Stream};
+use fanin_kernels::{
+    Activation, AlignedBuffer, Gemm, Isa, MatMut, MatRef, activation, dense, padded,
+};
+use serde::Serialize;
+
+/// A network to look at. The default is that of the article's figures: 2,000 samples of
+/// 800 inputs from N(0, 1), widths 800, 750, …, 350, tanh, no biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeConfig {
+    /// Units of the input, of each hidden layer, and of the output.
+    pub layers: Vec<usize>,
+    /// How the weights start.
+    pub init: Initializer,
+    /// How the biases start.
+    pub bias_init: Initializer,
+    /// Activation of every layer.
+    pub activation: Activation,
+    /// Samples in the batch.
+    pub samples: usize,
+    /// Decides the parameters, the Gaussian inputs and the gradient at the output.
+    pub seed: u64,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            layers: (350..=800).rev().step_by(50).collect(),
+            init: Initializer::LECUN_NORMAL,
+            bias_init: Initializer::Zeros,
+            activation: Activation::Tanh,
+            samples: 2_000,
+            seed: 1,
+        }
+    }
+}
+
+/// What is measured at a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LayerProbe {
+    /// Outputs of the layer.
+    pub width: usize,
+    /// Of the outputs y = f(x·W + b).
+    pub outputs: Moments,
+    /// Of the outputs.
+    pub histogram: Histogram,
+    /// Of dL/dz, z = x·W + b, for each sample.
+    pub gradients: Moments,
+    /// Of dL/dW, the mean over the samples.
+    pub weight_gradients: Moments,
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Probe {
+    /// Of the inputs.
+    pub inputs: Moments,
+    /// By layer, input side first.
+    pub layers: Vec<LayerProbe>,
+}
+
+/// Where the inputs of a probe come from.
+#[derive(Clone, Copy, Debug)]
+pub enum ProbeData<'a> {
+    /// Independent N(0, 1) numbers.
+    Gaussian,
+    /// The first images of a split, pixels ÷ 255.
+    Images(&'a Split),
+}
+
+/// Sends a batch through the network that `config` describes, and gradients back.
+///
+/// The instruction set is the one `FANIN_ISA` asks for; the result does not depend on it.
+///
+/// # Errors
+/// If the network cannot be built, does not fit the images or there are fewer than
+/// `samples`, or memory does not suffice.
+pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> {
+    let isa = Isa::from_env()?;
+    let f = config.activation;
+    let mut network = Network::zeros(&config.layers, f, f)?;
+    network.initialize(config.init, config.bias_init, config.seed);
+    let n = config.samples;
+    let mut batch = Batch::inputs(config, data, network.inputs())?;
+    let inputs = Moments::of(batch.rows(network.inputs()));
+
+    // Forward, keeping what the way back needs: x of every layer, and z.
+    let mut passed = Vec::with_capacity(network.layers().len());
+    for (l, layer) in network.layers().iter().enumerate() {
+        let (mut z, mut y) = (Batch::new(n, layer.width)?, Batch::new(n, layer.width)?);
+        let x = batch.view(layer.fan_in);
+        let (w, b) = (network.weights(l), network.biases(l));
+        dense::forward(isa, x, w, b, f, Some(z.view_mut()), y.view_mut());
+        passed.push((std::mem::replace(&mut batch, y), z));
+    }
+
+    let mut layers = Vec::with_capacity(passed.len());
+    let mut gemm = Gemm::new(isa)?;
+    let mut stream = Stream::new(config.seed, Purpose::OutputGradient, 0);
+    let mut gradient = Batch::new(n, padded(network.outputs()))?;
+    gradient.fill(network.outputs(), || stream.normal() as f32);
+    let mut y = batch;
+    for (l, layer) in network.layers().iter().enumerate().rev() {
+        let Some((x, z)) = passed.pop() else { break };
+        // dL/dz, in the place of dL/dy.
+        let delta = gradient.view_mut();
+        activation::backward(isa, f, z.view(layer.width), y.view(layer.width), delta);
+        let delta = gradient.view(layer.fan_out);
+        let mut dw = Batch::new(layer.fan_in, layer.fan_out)?;
+        let mean = 1.0 / (n as f32).max(1.0);
+        let x_t = x.view(layer.fan_in).transposed();
+        gemm.run(mean, x_t, delta, 0.0, dw.view_mut());
+        layers.push(LayerProbe {
+            width: layer.fan_out,
+            outputs: Moments::of(y.rows(layer.fan_out)),
+            histogram: Histogram::of(y.rows(layer.fan_out)),
+            gradients: Moments::of(gradient.rows(layer.fan_out)),
+            weight_gradients: Moments::of(dw.rows(layer.fan_out)),
+        });
+        if l > 0 {
+            let mut dx = Batch::new(n, padded(layer.fan_in))?;
+            let w = network.weights(l).col_range(0, layer.fan_out);
+            let to = dx.view_mut().split_at_col(layer.fan_in).0;
+            gemm.run(1.0, delta, w.transposed(), 0.0, to);
+            gradient = dx;
+        }
+        y = x;
+    }
+    layers.reverse();
+    Ok(Probe { inputs, layers })
+}
+
+/// A row-major matrix of its own.
+struct Batch {
+    data: AlignedBuffer,
+    rows: usize,
+    width: usize,
+}
+
+impl Batch {
+    fn new(rows: usize, width: usize) -> Result<Self, Error> {
+        let data = AlignedBuffer::zeroed(rows.saturating_mul(width))?;
+        Ok(Self { data, rows, width })
+    }
+
+    fn inputs(config: &ProbeConfig, data: ProbeData<'_>, cols: usize) -> Result<Self, Error> {
+        let mut batch = match data {
+            ProbeData::Gaussian => Self::new(config.samples, padded(cols))?,
+            ProbeData::Images(split) => {
+                check_images(config, split, cols)?;
+                Self::new(config.samples, padded(cols))?
+            }
+        };
+        match data {
+            ProbeData::Gaussian => {
+                let mut stream = Stream::new(config.seed, Purpose::Inputs, 0);
+                batch.fill(cols, || stream.normal() as f32);
+            }
+            ProbeData::Images(split) => {
+                let mut bytes = split.images().iter();
+                batch.fill(cols, || f32::from(*bytes.next().unwrap_or(&0)) / 255.0);
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Sets the first `cols` columns, row by row; the padding stays 0.
+    fn fill(&mut self, cols: usize, mut value: impl FnMut() -> f32) {
+        for row in self.data.chunks_exact_mut(self.width) {
+            row[..cols].fill_with(&mut value);
+        }
+    }
+
+    fn view(&self, cols: usize) -> MatRef<'_> {
+        MatRef::with_strides(&self.data, self.rows, cols, self.width, 1)
+    }
+
+    fn view_mut(&mut self) -> MatMut<'_> {
+        MatMut::new(&mut self.data, self.rows, self.width)
+    }
+
+    /// The rows without padding.
+    fn rows(&self, cols: usize) -> impl Iterator<Item = &[f32]> + Clone {
+        self.data
+            .chunks_exact(self.width)
+            .map(move |row| &row[..cols])
+    }
+}
+
+fn check_images(config: &ProbeConfig, split: &Split, cols: usize) -> Result<(), Error> {
+    use crate::config::ConfigError;
+    let error = if split.pixels() != cols {
+        ConfigError::Inputs {
+            layer: cols,
+            set: "training",
+            samples: split.pixels(),
+        }
+    } else if config.samples > split.len() {
+        ConfigError::Batch {
+            batch: config.samples,
+            samples: split.len(),
+        }
+    } else {
+        return Ok(());
+    };
+    Err(error.into())
+}
