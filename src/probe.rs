@@ -6,8 +6,10 @@
 //! (forward) and of the gradients (backward). See Glorot and Bengio, "Understanding the
 //! difficulty of training deep feedforward neural networks", 2010, section 4.
 
+mod mean_field;
 mod moments;
 
+pub use mean_field::{DepthScales, Variances};
 pub use moments::{BINS, Histogram, Moments};
 
 use crate::Error;
@@ -64,6 +66,18 @@ pub struct LayerProbe {
     pub gradients: Moments,
     /// Of dL/dW, the mean over the samples.
     pub weight_gradients: Moments,
+    /// What the theory of wide networks says.
+    pub predicted: Predicted,
+}
+
+/// Standard deviations that mean-field theory predicts for a layer, from the variances
+/// of the parameters that were drawn and the second moment of the inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Predicted {
+    /// Of the outputs, over samples and units.
+    pub outputs: f64,
+    /// Of dL/dz.
+    pub gradients: f64,
 }
 
 /// What a probe found.
@@ -73,6 +87,10 @@ pub struct Probe {
     pub inputs: Moments,
     /// By layer, input side first.
     pub layers: Vec<LayerProbe>,
+    /// fan_in·Var(w) and Var(b), the means over the layers.
+    pub variances: Variances,
+    /// Where ever more layers with these variances would lead.
+    pub depth: DepthScales,
 }
 
 /// Where the inputs of a probe come from.
@@ -132,6 +150,7 @@ pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> 
             histogram: Histogram::of(y.rows(layer.fan_out)),
             gradients: Moments::of(gradient.rows(layer.fan_out)),
             weight_gradients: Moments::of(dw.rows(layer.fan_out)),
+            predicted: Predicted::default(),
         });
         if l > 0 {
             let mut dx = Batch::new(n, padded(layer.fan_in))?;
@@ -143,7 +162,49 @@ pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> 
         y = x;
     }
     layers.reverse();
-    Ok(Probe { inputs, layers })
+    let variances = predict(&network, f, inputs.second_moment, &mut layers);
+    Ok(Probe {
+        inputs,
+        layers,
+        variances,
+        depth: DepthScales::of(f, variances),
+    })
+}
+
+/// Fills in what is predicted; returns the mean variances.
+fn predict(network: &Network, f: Activation, inputs: f64, layers: &mut [LayerProbe]) -> Variances {
+    let variances: Vec<Variances> = (0..layers.len())
+        .map(|l| {
+            let second = |v: Vec<f32>| Moments::of([&v[..]].into_iter()).second_moment;
+            Variances {
+                weights: network.layers()[l].fan_in as f64 * second(network.dense_weights(l)),
+                biases: second(network.dense_biases(l)),
+            }
+        })
+        .collect();
+    let mut second = inputs;
+    let mut slopes = Vec::with_capacity(layers.len());
+    for (layer, v) in layers.iter_mut().zip(&variances) {
+        let q = v.weights * second + v.biases;
+        let (mean, next) = mean_field::outputs(f, q);
+        layer.predicted.outputs = (next - mean * mean).max(0.0).sqrt();
+        slopes.push(mean_field::slope(f, q));
+        second = next;
+    }
+    let mut gradient = 1.0;
+    for (l, layer) in layers.iter_mut().enumerate().rev() {
+        gradient *= slopes[l];
+        layer.predicted.gradients = gradient.sqrt();
+        let shape = &network.layers()[l];
+        gradient *= variances[l].weights * shape.fan_out as f64 / shape.fan_in as f64;
+    }
+    let mean = |value: fn(&Variances) -> f64| {
+        variances.iter().map(value).sum::<f64>() / (variances.len() as f64).max(1.0)
+    };
+    Variances {
+        weights: mean(|v| v.weights),
+        biases: mean(|v| v.biases),
+    }
 }
 
 /// A row-major matrix of its own.

@@ -37,6 +37,21 @@ fn the_articles_tanh_figures() {
         assert_near(init, sd(0), first, tolerance);
         assert_near(init, sd(8), last, tolerance);
         assert!(probe.layers.iter().all(|l| l.outputs.mean.abs() < 0.01));
+        for layer in &probe.layers {
+            let (outputs, gradients) = (layer.outputs, layer.gradients);
+            assert_near(
+                init,
+                layer.predicted.outputs,
+                outputs.standard_deviation,
+                0.03,
+            );
+            assert_near(
+                init,
+                layer.predicted.gradients,
+                gradients.standard_deviation,
+                0.1,
+            );
+        }
         assert_eq!(probe.layers[8].histogram.total(), 2_000 * 350);
     }
     let saturated = figure(Activation::Tanh, "normal:1", 1).layers[8].histogram;

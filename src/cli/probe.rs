@@ -116,20 +116,52 @@ fn table(config: &ProbeConfig, data: &str, probe: &Probe) -> String {
         number(probe.inputs.standard_deviation)
     ));
     line(format_args!(
-        "layer width      mean        sd   outputs from -1 to 1             gradient sd\n"
+        "layer width        sd predicted   outputs from -1 to 1             gradient sd\n"
     ));
     for (l, layer) in probe.layers.iter().enumerate() {
         line(format_args!(
             "{:>5} {:>5} {:>9} {:>9}  {} {:>10}\n",
             l + 1,
             layer.width,
-            number(layer.outputs.mean),
             number(layer.outputs.standard_deviation),
+            number(layer.predicted.outputs),
             bars(&layer.histogram),
             number(layer.gradients.standard_deviation)
         ));
     }
+    line(format_args!("\n{}", depth(probe)));
     text
+}
+
+/// What mean-field theory says of more layers.
+fn depth(probe: &Probe) -> String {
+    let (v, depth) = (probe.variances, probe.depth);
+    let gradients = match depth.chi_1 {
+        ..0.99 => "gradients vanish with depth",
+        ..=1.01 => "gradients are kept",
+        _ => "gradients explode with depth",
+    };
+    let layers = |scale: Option<f64>| match scale {
+        Some(layers) => format!("{layers:.1} layers"),
+        None => "unlimited".into(),
+    };
+    let scales = match depth.q {
+        Some(_) => format!(
+            "depth scales: ξ_q {}, ξ_c {}",
+            layers(depth.xi_q),
+            layers(depth.xi_c)
+        ),
+        None => format!(
+            "the variance changes by a factor {} a layer",
+            number(depth.growth)
+        ),
+    };
+    format!(
+        "fan_in·Var(w) = {}, Var(b) = {}, χ₁ = {}: {gradients}\n{scales}\n",
+        number(v.weights),
+        number(v.biases),
+        number(depth.chi_1),
+    )
 }
 
 /// A character for each bin, as high as its share of the fullest; `<` and `>` where more
