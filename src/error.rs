@@ -21,6 +21,14 @@ pub enum Error {
     /// A network file that cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// A figure that cannot be written.
+    #[error("{path}: {reason}")]
+    Figure {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// An instruction set that cannot be had.
     #[error(transparent)]
     Isa(#[from] IsaError),

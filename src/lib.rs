@@ -56,6 +56,7 @@ pub mod network;
 pub mod peak;
 pub mod probe;
 pub mod random;
+pub mod report;
 pub mod samples;
 mod step;
 pub mod train;

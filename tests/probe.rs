@@ -164,3 +164,23 @@ fn images_and_errors() {
     let none = probe(&with(&[4, 3], 0), ProbeData::Gaussian).unwrap();
     assert_eq!(none.layers[0].histogram.total(), 0);
 }
+
+#[test]
+fn figures_have_a_bar_for_each_bin_that_is_not_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("figure.svg");
+    let config = ProbeConfig {
+        layers: vec![8, 7, 6, 5, 4],
+        samples: 50,
+        ..ProbeConfig::default()
+    };
+    let found = probe(&config, ProbeData::Gaussian).unwrap();
+    fanin::report::histograms(&file, "a < title", &found).unwrap();
+    let svg = std::fs::read_to_string(&file).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("a &lt; title"));
+    assert_eq!(svg.matches("layer ").count(), 4);
+    // The background, and a bar for each of 30 bins of 4 layers.
+    assert_eq!(svg.matches("<rect").count(), 1 + 4 * 30);
+    let nowhere = folder.path().join("none").join("figure.svg");
+    assert!(fanin::report::histograms(&nowhere, "", &found).is_err());
+}

@@ -3,11 +3,13 @@
 use super::Failure;
 use crate::data::Dataset;
 use crate::probe::{Histogram, Probe, ProbeConfig, ProbeData, probe};
+use crate::report::{self, number};
 use crate::{Activation, Error, Initializer};
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Every default is that of the article's figures: tanh, 2,000 samples, no biases.
 #[derive(Debug, Args)]
@@ -46,6 +48,10 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
+    /// Draw the histograms into an SVG file as well
+    #[arg(long, value_name = "FILE.svg")]
+    out: Option<PathBuf>,
+
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -79,6 +85,9 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
             probe(&config, ProbeData::Images(&dataset.train))?
         }
     };
+    if let Some(file) = &args.out {
+        report::histograms(file, &title(&config, &args.data), &found)?;
+    }
     let text = match args.json {
         false => table(&config, &args.data, &found),
         true => {
@@ -100,6 +109,14 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What was probed, in a line.
+fn title(config: &ProbeConfig, data: &str) -> String {
+    format!(
+        "{}, weights {}, biases {}, {} samples of {data} inputs",
+        config.activation, config.init, config.bias_init, config.samples
+    )
+}
+
 /// A line for each layer, in 80 columns.
 fn table(config: &ProbeConfig, data: &str, probe: &Probe) -> String {
     let mut text = String::new();
@@ -107,14 +124,7 @@ fn table(config: &ProbeConfig, data: &str, probe: &Probe) -> String {
         // Writing to a String cannot fail.
         let _ = text.write_fmt(arguments);
     };
-    line(format_args!(
-        "{}, weights {}, biases {}; {} samples of {data} inputs, sd {}\n\n",
-        config.activation,
-        config.init,
-        config.bias_init,
-        config.samples,
-        number(probe.inputs.standard_deviation)
-    ));
+    line(format_args!("{}\n\n", title(config, data)));
     line(format_args!(
         "layer width        sd predicted   outputs from -1 to 1             gradient sd\n"
     ));
@@ -180,13 +190,4 @@ fn bars(histogram: &Histogram) -> String {
     }
     text.push(outside(histogram.above, '>'));
     text
-}
-
-/// Four significant digits, in at most nine characters.
-fn number(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".into(),
-        0.001..1000.0 => format!("{x:.4}"),
-        _ => format!("{x:.2e}"),
-    }
 }
