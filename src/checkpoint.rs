@@ -238,7 +238,9 @@ mod tests {
 
     fn network(sizes: &[usize]) -> Network {
         let mut network = Network::zeros(sizes, Activation::Tanh, Activation::Identity).unwrap();
-        network.initialize(Initializer::LECUN_NORMAL, Initializer::Normal(1.0), 3);
+        network
+            .initialize(Initializer::LECUN_NORMAL, Initializer::Normal(1.0), 3)
+            .unwrap();
         network
     }
 

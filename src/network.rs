@@ -24,6 +24,14 @@ pub enum NetworkError {
     /// More than [`MAX_PARAMETERS`], or more than there is memory for.
     #[error("a network of {0} parameters does not fit into memory (limit {MAX_PARAMETERS})")]
     TooLarge(u64),
+    /// A layer that the network does not have.
+    #[error("there is no layer {layer}: the network has {layers}, counted from 0")]
+    NoLayer {
+        /// What was asked for.
+        layer: usize,
+        /// How many there are.
+        layers: usize,
+    },
     /// The given parameters do not have the shapes of the network.
     #[error("layer {layer}: expected {expected} {what}, found {found}")]
     Shape {
@@ -121,18 +129,27 @@ impl Network {
     }
 
     /// Draws every parameter anew; each layer from streams of its own.
-    pub fn initialize(&mut self, weights: Initializer, biases: Initializer, seed: u64) {
+    ///
+    /// # Errors
+    /// If there is no memory for what [`Initializer::fill_matrix`] needs, one layer at a
+    /// time; some layers are drawn by then.
+    pub fn initialize(
+        &mut self,
+        weights: Initializer,
+        biases: Initializer,
+        seed: u64,
+    ) -> Result<(), TryReserveError> {
         for (l, layer) in self.layers.iter().enumerate() {
             let (fan_in, fan_out) = (layer.fan_in, layer.fan_out);
             let mut stream = Stream::new(seed, Purpose::Weights, l as u64);
             let arena = &mut self.parameters[layer.offset..layer.end()];
             let (w, b) = arena.split_at_mut(fan_in * layer.width);
-            for row in w.chunks_exact_mut(layer.width) {
-                weights.fill(&mut stream, fan_in, fan_out, &mut row[..fan_out]);
-            }
+            let w = MatMut::with_strides(w, fan_in, fan_out, layer.width, 1);
+            weights.fill_matrix(&mut stream, w)?;
             let mut stream = Stream::new(seed, Purpose::Biases, l as u64);
             biases.fill(&mut stream, fan_in, fan_out, &mut b[..fan_out]);
         }
+        Ok(())
     }
 
     /// The layers, input side first.
@@ -157,6 +174,9 @@ impl Network {
     }
 
     /// W of layer `l`, \[fan_in, fan_out rounded up to 16\], the padding being 0.
+    ///
+    /// # Panics
+    /// If there is no such layer.
     pub fn weights(&self, l: usize) -> MatRef<'_> {
         let layer = &self.layers[l];
         let w = &self.parameters[layer.offset..layer.bias_offset()];
@@ -164,6 +184,9 @@ impl Network {
     }
 
     /// b of layer `l`, \[fan_out rounded up to 16\], the padding being 0.
+    ///
+    /// # Panics
+    /// If there is no such layer.
     pub fn biases(&self, l: usize) -> &[f32] {
         let layer = &self.layers[l];
         &self.parameters[layer.bias_offset()..layer.end()]
@@ -201,6 +224,9 @@ impl Network {
     }
 
     /// W of layer `l` without padding, row-major \[fan_in, fan_out\].
+    ///
+    /// # Panics
+    /// If there is no such layer.
     pub fn dense_weights(&self, l: usize) -> Vec<f32> {
         let w = self.weights(l);
         let fan_out = self.layers[l].fan_out;
@@ -211,6 +237,9 @@ impl Network {
     }
 
     /// b of layer `l` without padding, \[fan_out\].
+    ///
+    /// # Panics
+    /// If there is no such layer.
     pub fn dense_biases(&self, l: usize) -> Vec<f32> {
         let b = &self.biases(l)[..self.layers[l].fan_out];
         b.iter().map(|&v| canonical(v)).collect()
@@ -220,14 +249,19 @@ impl Network {
     /// \[fan_out\].
     ///
     /// # Errors
-    /// If a length is not that of the layer.
+    /// If a length is not that of the layer, or there is no such layer.
     pub fn set_layer(
         &mut self,
         l: usize,
         weights: &[f32],
         biases: &[f32],
     ) -> Result<(), NetworkError> {
-        let layer = self.layers[l];
+        let Some(&layer) = self.layers.get(l) else {
+            return Err(NetworkError::NoLayer {
+                layer: l,
+                layers: self.layers.len(),
+            });
+        };
         let check = |what, expected: usize, found: usize| {
             let error = NetworkError::Shape {
                 layer: l,
@@ -350,7 +384,8 @@ mod tests {
         let mut a = net(&[5, 4, 3]).unwrap();
         let mut b = net(&[9, 4, 3]).unwrap();
         for n in [&mut a, &mut b] {
-            n.initialize(Initializer::LECUN_NORMAL, Initializer::Normal(1.0), 7);
+            n.initialize(Initializer::LECUN_NORMAL, Initializer::Normal(1.0), 7)
+                .unwrap();
         }
         assert_eq!(a.dense_weights(1), b.dense_weights(1));
         assert_eq!(a.dense_biases(0), b.dense_biases(0));
@@ -360,5 +395,12 @@ mod tests {
         );
         let wrong = a.set_layer(1, &[0.0; 11], &[0.0; 3]).unwrap_err();
         assert_eq!(wrong.to_string(), "layer 1: expected 12 weights, found 11");
+        assert!(matches!(
+            a.set_layer(2, &[], &[]),
+            Err(NetworkError::NoLayer {
+                layer: 2,
+                layers: 2
+            })
+        ));
     }
 }

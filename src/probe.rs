@@ -113,7 +113,7 @@ pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> 
     let isa = Isa::from_env()?;
     let f = config.activation;
     let mut network = Network::zeros(&config.layers, f, f)?;
-    network.initialize(config.init, config.bias_init, config.seed);
+    network.initialize(config.init, config.bias_init, config.seed)?;
     let n = config.samples;
     let mut batch = Batch::inputs(config, data, network.inputs())?;
     let inputs = Moments::of(batch.rows(network.inputs()));

@@ -152,7 +152,7 @@ impl<'a> Trainer<'a> {
         let (activation, output) = (config.activation, config.output_activation);
         let mut network = Network::zeros(&config.layers, activation, output)?;
         check_samples(&config, &network, train, test)?;
-        network.initialize(config.init, config.bias_init, config.seed);
+        network.initialize(config.init, config.bias_init, config.seed)?;
         let rule = match config.momentum {
             0.0 => Rule::Sgd,
             momentum => Rule::Momentum(momentum),

@@ -93,7 +93,9 @@ fn gradients_are_those_of_the_reference() {
         };
         let found = probe(&config, ProbeData::Gaussian).unwrap();
         let mut network = Network::zeros(&config.layers, activation, activation).unwrap();
-        network.initialize(config.init, config.bias_init, config.seed);
+        network
+            .initialize(config.init, config.bias_init, config.seed)
+            .unwrap();
         let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
         let layers = network.layers().iter().enumerate().map(|(l, layer)| Layer {
             w: widen(network.dense_weights(l)),

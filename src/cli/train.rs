@@ -28,7 +28,8 @@ pub(super) struct TrainArgs {
     layers: Vec<usize>,
 
     /// Initial weights: zeros, constant:V, normal[:STD], uniform[:A],
-    /// truncated_normal[:STD], {lecun,glorot,he}_{normal,uniform}[:GAIN]
+    /// truncated_normal[:STD], {lecun,glorot,he}_{normal,uniform,truncated_normal}[:GAIN],
+    /// orthogonal[:GAIN], identity[:GAIN], sparse:K[:STD], sparse_out:K[:STD]
     #[arg(long, value_name = "NAME[:ARG]", default_value = "lecun_normal")]
     init: Initializer,
 
