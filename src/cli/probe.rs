@@ -11,9 +11,16 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  fanin probe --init normal:0.01
+  fanin probe --activation relu --init he_normal --out figure.svg
+  fanin probe --layers 784,390,156,62,25,10 --data mnist --activation sigmoid \\
+              --bias-init normal:1";
+
 /// Every default is that of the article's figures: tanh, 2,000 samples, no biases.
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
+#[command(args_override_self = true, after_help = EXAMPLES)]
 pub(super) struct ProbeArgs {
     /// Units of the input, of each hidden layer, and of the output
     #[arg(

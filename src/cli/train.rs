@@ -14,9 +14,20 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
+const EXAMPLES: &str = "\
+Examples:
+  fanin train --seed 7 --threads 2
+  fanin train --init he_normal --bias-init zeros --activation relu \\
+              --output-activation identity --loss cross_entropy --lr 0.1
+  fanin train --layers 784,90,10 --steps 5000 --save net.safetensors --json
+  fanin train --layers 784,90,10 --load net.safetensors --data fashion-mnist
+
+Ends with 0 also where the run diverges (that is a result), with 130 or 143 after
+SIGINT or SIGTERM, with what is done so far.";
+
 /// Every default is the article's.
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
+#[command(args_override_self = true, after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
     /// Units of the input, of each hidden layer, and of the output
     #[arg(
