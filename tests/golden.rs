@@ -160,3 +160,35 @@ fn zero_pixels_are_skipped_whatever_their_weights() {
         }
     }
 }
+
+#[test]
+fn momentum_on_f32_inputs_does_not_depend_on_threads() {
+    // Wide and large enough a batch for every layer to be split.
+    let values: Vec<f32> = (0..64 * 100u32)
+        .map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0)
+        .collect();
+    let classes: Vec<u8> = (0..100).map(|i| i % 10).collect();
+    let samples = Samples::from_values(values, 64, classes).expect("100 samples");
+    let mut expected = None;
+    for isa in Isa::available() {
+        for threads in [1, 2, 3, 8] {
+            let config = TrainConfig {
+                layers: vec![64, 80, 72, 10],
+                activation: Activation::Swish,
+                output_activation: Activation::Identity,
+                loss: Loss::CrossEntropy,
+                lr: 0.05,
+                momentum: 0.9,
+                batch: 60,
+                steps: 10,
+                threads,
+                ..TrainConfig::default()
+            };
+            let trainer = Trainer::with_isa(config, &samples, &samples, isa);
+            let run = trainer.expect("a possible run").run(&mut ());
+            let found = (run.weights_sha256, run.evals);
+            let expected = expected.get_or_insert_with(|| found.clone());
+            assert_eq!(&found, expected, "{isa:?}, {threads} threads");
+        }
+    }
+}
