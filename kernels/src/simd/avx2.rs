@@ -36,8 +36,8 @@ unsafe fn shim<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
 /// A register operation: the intrinsic's only requirement is the instruction set.
 macro_rules! op {
     ($e:expr) => {{
-        // SAFETY: `self` exists only where the CPU has the intrinsic's features, and
-        // the intrinsic touches registers only.
+        // SAFETY: the token at hand exists only where the CPU has the intrinsic's
+        // features, and the intrinsic touches registers only.
         unsafe { $e }
     }};
 }
@@ -253,7 +253,7 @@ impl Simd for Avx2 {
         }
         /// Lanes 2 apart, within halves.
         #[inline(always)]
-        fn by2(x: __m256, y: __m256) -> __m256 {
+        fn by2(_: Avx2, x: __m256, y: __m256) -> __m256 {
             op!(_mm256_add_ps(
                 _mm256_shuffle_ps::<0x44>(x, y),
                 _mm256_shuffle_ps::<0xEE>(x, y)
@@ -261,7 +261,7 @@ impl Simd for Avx2 {
         }
         /// Lanes 1 apart, within halves.
         #[inline(always)]
-        fn by1(x: __m256, y: __m256) -> __m256 {
+        fn by1(_: Avx2, x: __m256, y: __m256) -> __m256 {
             op!(_mm256_add_ps(
                 _mm256_shuffle_ps::<0x88>(x, y),
                 _mm256_shuffle_ps::<0xDD>(x, y)
@@ -271,13 +271,17 @@ impl Simd for Avx2 {
         /// each, so that the last stage leaves the rows in order.
         #[inline(always)]
         fn eight(s: Avx2, v: &[F; LANES], r: usize) -> __m256 {
-            by1(
-                by2(by8_by4(s, v[r], v[r + 4]), by8_by4(s, v[r + 1], v[r + 5])),
-                by2(
-                    by8_by4(s, v[r + 2], v[r + 6]),
-                    by8_by4(s, v[r + 3], v[r + 7]),
-                ),
-            )
+            let lo = by2(
+                s,
+                by8_by4(s, v[r], v[r + 4]),
+                by8_by4(s, v[r + 1], v[r + 5]),
+            );
+            let hi = by2(
+                s,
+                by8_by4(s, v[r + 2], v[r + 6]),
+                by8_by4(s, v[r + 3], v[r + 7]),
+            );
+            by1(s, lo, hi)
         }
         F(eight(self, &v, 0), eight(self, &v, 8))
     }

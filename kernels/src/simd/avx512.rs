@@ -34,8 +34,8 @@ unsafe fn shim<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
 /// A register operation: the intrinsic's only requirement is the instruction set.
 macro_rules! op {
     ($e:expr) => {{
-        // SAFETY: `self` exists only where the CPU has the intrinsic's features, and
-        // the intrinsic touches registers only.
+        // SAFETY: the token at hand exists only where the CPU has the intrinsic's
+        // features, and the intrinsic touches registers only.
         unsafe { $e }
     }};
 }
