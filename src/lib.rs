@@ -68,8 +68,3 @@ pub use init::Initializer;
 pub use network::Network;
 pub use samples::{InputPath, Samples};
 pub use train::{Evaluation, Observer, Run, Status, Trainer};
-
-/// Bytes as lowercase hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}

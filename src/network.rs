@@ -316,7 +316,7 @@ impl Network {
                 }
             }
         }
-        crate::hex(&hash.finalize())
+        format!("{:x}", hash.finalize())
     }
 }
 

@@ -221,13 +221,10 @@ impl Batch {
     }
 
     fn inputs(config: &ProbeConfig, data: ProbeData<'_>, cols: usize) -> Result<Self, Error> {
-        let mut batch = match data {
-            ProbeData::Gaussian => Self::new(config.samples, padded(cols))?,
-            ProbeData::Images(split) => {
-                check_images(config, split, cols)?;
-                Self::new(config.samples, padded(cols))?
-            }
-        };
+        if let ProbeData::Images(split) = data {
+            check_images(config, split, cols)?;
+        }
+        let mut batch = Self::new(config.samples, padded(cols))?;
         match data {
             ProbeData::Gaussian => {
                 let mut stream = Stream::new(config.seed, Purpose::Inputs, 0);

@@ -122,15 +122,15 @@ impl Samples {
                 limit: SPARSE_COLUMNS,
             });
         }
-        let lit = || bytes.iter().filter(|&&v| v != 0).count() as f64 / bytes.len() as f64;
         let sparse = match path {
-            InputPath::Sparse => true,
-            InputPath::Dense => false,
-            InputPath::Auto => cols <= SPARSE_COLUMNS && lit() <= SPARSE_DENSITY,
+            InputPath::Dense => None,
+            InputPath::Sparse => SparseBytes::from_dense(bytes, cols),
+            InputPath::Auto => SparseBytes::from_dense(bytes, cols)
+                .filter(|rows| len > 0 && rows.density() <= SPARSE_DENSITY),
         };
-        let inputs = match SparseBytes::from_dense(bytes, cols) {
-            Some(rows) if sparse => Inputs::Sparse(rows),
-            _ => Inputs::Bytes(bytes.to_vec(), cols),
+        let inputs = match sparse {
+            Some(rows) => Inputs::Sparse(rows),
+            None => Inputs::Bytes(bytes.to_vec(), cols),
         };
         Ok(Self {
             inputs,

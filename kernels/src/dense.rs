@@ -6,6 +6,7 @@
 //! Each output is one chain of FMAs in ascending k that starts from its bias.
 
 use crate::activation::{self, Activation};
+use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
 
@@ -110,15 +111,6 @@ impl Kernel for Forward<'_> {
             column += registers * LANES;
         }
     }
-}
-
-/// Splits `0..n` into the fewest parts of at most `most`, as even as can be: (start, length).
-#[inline(always)]
-pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let parts = n.div_ceil(most);
-    let short = n.checked_div(parts).unwrap_or(0);
-    let longer = n - short * parts;
-    (0..parts).map(move |i| (i * short + i.min(longer), short + usize::from(i < longer)))
 }
 
 /// A block of MR rows × NR registers of `z = x·W + b`.

@@ -7,7 +7,7 @@
 //! FMAs in ascending registers, added by one fixed tree. An updated weight is one chain
 //! of FMAs in ascending samples that starts from the old weight.
 
-use crate::dense::even_parts;
+use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
 

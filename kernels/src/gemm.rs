@@ -36,7 +36,7 @@ mod tests;
 
 pub use blocking::Blocking;
 
-use crate::dense::even_parts;
+use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedBuffer, Isa, LANES, MatMut, MatRef, padded};
 use microkernel::{MAX_TILE, Start, Tile, tile_shape};

@@ -48,6 +48,7 @@ pub mod loss;
 pub mod math;
 pub mod matrix;
 pub mod optimizer;
+mod parts;
 pub mod peak;
 #[doc(hidden)]
 pub mod reference;

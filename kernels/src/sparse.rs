@@ -5,7 +5,7 @@
 //! of a network's identity). So the results are those of the dense path.
 
 use crate::activation::{self, Activation};
-use crate::dense::even_parts;
+use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
 use std::collections::TryReserveError;

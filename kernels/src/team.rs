@@ -5,6 +5,7 @@
 //! slice after a while, and sleep after a longer one).
 
 use crate::MatMut;
+use crate::parts::part_start;
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -167,10 +168,7 @@ impl Team {
         }
         let granules = cols.div_ceil(granule);
         let threads = self.threads();
-        let boundary = |member: usize| {
-            let (each, more) = (granules / threads, granules % threads);
-            cols.min((member * each + member.min(more)) * granule)
-        };
+        let boundary = |member: usize| cols.min(part_start(granules, threads, member) * granule);
         let matrices = &matrices;
         self.run(|member| {
             let range = boundary(member)..boundary(member + 1);

@@ -122,7 +122,7 @@ fn golden_orthogonal_and_sparse_matrices() {
     let sha256 = |fan_in, fan_out| {
         let w = matrix("orthogonal", 1, fan_in, fan_out);
         let bytes: Vec<u8> = w.iter().flat_map(|x| x.to_le_bytes()).collect();
-        crate::hex(&Sha256::digest(bytes))
+        format!("{:x}", Sha256::digest(bytes))
     };
     assert_eq!(
         sha256(40, 35),

@@ -1,0 +1,43 @@
+//! Cutting a range into parts of nearly equal length.
+
+/// Where part `i` of `parts` begins when `0..n` is cut as evenly as can be, the longer
+/// parts first; `n` for i = `parts`. 0 for no parts.
+#[inline(always)]
+pub(crate) fn part_start(n: usize, parts: usize, i: usize) -> usize {
+    let short = n.checked_div(parts).unwrap_or(0);
+    let longer = n - short * parts;
+    i * short + i.min(longer)
+}
+
+/// Splits `0..n` into the fewest parts of at most `most`, as even as can be: (start, length).
+#[inline(always)]
+pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = n.div_ceil(most);
+    (0..parts).map(move |i| {
+        let start = part_start(n, parts, i);
+        (start, part_start(n, parts, i + 1) - start)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_and_complete() {
+        for n in 0..40 {
+            for most in 1..10 {
+                let parts: Vec<_> = even_parts(n, most).collect();
+                assert_eq!(parts.len(), n.div_ceil(most));
+                let mut next = 0;
+                for &(start, length) in &parts {
+                    assert!(start == next && (1..=most).contains(&length));
+                    next += length;
+                }
+                assert_eq!(next, n);
+                let lengths = || parts.iter().map(|p| p.1);
+                assert!(lengths().max().unwrap_or(0) - lengths().min().unwrap_or(0) <= 1);
+            }
+        }
+    }
+}
