@@ -45,6 +45,7 @@
 //! [`Error`]. Indices out of range panic where the documentation says so.
 #![forbid(unsafe_code)]
 
+pub mod batch_norm;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
@@ -61,6 +62,7 @@ pub mod samples;
 mod step;
 pub mod train;
 
+pub use batch_norm::BatchNorm;
 pub use config::TrainConfig;
 pub use error::Error;
 pub use fanin_kernels::{Activation, Isa, Loss};
