@@ -47,6 +47,7 @@ pub mod isa;
 pub mod loss;
 pub mod math;
 pub mod matrix;
+pub mod norm;
 pub mod optimizer;
 mod parts;
 pub mod peak;

@@ -6,7 +6,7 @@
 //! registers everywhere, and a reduction has the same 16 partial sums and the same
 //! tree everywhere, which is what makes the results equal to the last bit.
 //!
-//! The operations are those that IEEE 754 defines to the bit: + − × ÷ fma,
+//! The operations are those that IEEE 754 defines to the bit: + − × ÷ √ fma,
 //! comparison, selection, integer arithmetic. Estimates (`rcp`, `rsqrt`) and
 //! library functions are left out on purpose.
 
@@ -109,6 +109,8 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// √a, correctly rounded; NaN where a < 0, −0 of −0.
+    fn sqrt(self, a: Self::F) -> Self::F;
     /// a·b + c, rounded once.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// `if a > b { a } else { b }`: b where either is NaN.

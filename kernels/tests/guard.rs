@@ -14,7 +14,7 @@ use fanin_kernels::math::{self, Function};
 use fanin_kernels::sparse::{self, BatchColumns, SparseBytes};
 use fanin_kernels::{
     Activation, Blocking, Gemm, Isa, Loss, MatMut, MatRef, Targets, activation, dense, fused, loss,
-    optimizer, padded,
+    norm, optimizer, padded,
 };
 use guarded::{Guarded, Side};
 
@@ -401,6 +401,56 @@ fn optimizers() {
                     optimizer::add_rows(isa, x, view_mut(&mut sums, 1, n, n));
                     results.extend_from_slice(&y);
                     results.extend_from_slice(&sums);
+                    results
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_normalization() {
+    for rows in [1, 3] {
+        for n in REGISTERS {
+            for gap in GAPS {
+                everywhere("batch normalization", |isa, memory| {
+                    let mut x = memory.matrix(rows, n, n + gap);
+                    let mut u = memory.matrix(rows, n, n + gap);
+                    let mut delta = memory.matrix(rows, n, n + gap);
+                    let [gamma, beta] = [0; 2].map(|_| memory.floats(n));
+                    let [mut mean, mut variance, mut inverse] = [0; 3].map(|_| memory.floats(n));
+                    let [mut dgamma, mut dbeta] = [0; 2].map(|_| memory.floats(n));
+                    let [mut running_mean, mut running_variance] = [0; 2].map(|_| memory.floats(n));
+                    let width = n + gap;
+                    norm::statistics(isa, view(&x, rows, n, width), &mut mean, &mut variance);
+                    norm::inverse_deviation(isa, &variance, 1e-3, &mut inverse);
+                    norm::normalize(
+                        isa,
+                        view_mut(&mut x, rows, n, width),
+                        &mean,
+                        &inverse,
+                        &gamma,
+                        &beta,
+                        view_mut(&mut u, rows, n, width),
+                    );
+                    norm::backward(
+                        isa,
+                        view(&x, rows, n, width),
+                        &gamma,
+                        &inverse,
+                        view_mut(&mut delta, rows, n, width),
+                        &mut dgamma,
+                        &mut dbeta,
+                    );
+                    let mut results = [&x[..], &u[..], &delta[..]].concat();
+                    let in_place = view_mut(&mut x, rows, n, width);
+                    norm::normalize_in_place(isa, in_place, &mean, &inverse, &gamma, &beta);
+                    let (to_mean, to_variance) = (&mut running_mean, &mut running_variance);
+                    norm::update_running(isa, 0.1, rows, &mean, &variance, to_mean, to_variance);
+                    let vectors = [mean, variance, inverse, dgamma, dbeta, running_mean];
+                    for found in vectors.iter().chain([&running_variance, &x]) {
+                        results.extend_from_slice(found);
+                    }
                     results
                 });
             }

@@ -142,6 +142,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sqrt(self, a: F) -> F {
+        op!(F(_mm256_sqrt_ps(a.0), _mm256_sqrt_ps(a.1)))
+    }
+
+    #[inline(always)]
     fn max(self, a: F, b: F) -> F {
         op!(F(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)))
     }

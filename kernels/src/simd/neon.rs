@@ -124,6 +124,11 @@ impl Simd for Neon {
         each!(F: vdivq_f32(a, b))
     }
 
+    #[inline(always)]
+    fn sqrt(self, a: F) -> F {
+        each!(F: vsqrtq_f32(a))
+    }
+
     // The instruction's addend comes first.
     #[inline(always)]
     fn fma(self, a: F, b: F, c: F) -> F {

@@ -173,6 +173,7 @@ operations! { |s, a, b, c|
     "sub": s.sub(a, b), a - b;
     "mul": s.mul(a, b), a * b;
     "div": s.div(a, b), a / b;
+    "sqrt": s.sqrt(a), a.sqrt();
     "fma": s.fma(a, b, c), a.mul_add(b, c);
     "max": s.max(a, b), if a > b { a } else { b };
     "min": s.min(a, b), if a < b { a } else { b };
@@ -200,7 +201,7 @@ operations! { |s, a, b, c|
 }
 
 /// The operations whose NaN may be any NaN: IEEE 754 does not say which.
-const ARITHMETIC: [&str; 5] = ["add", "sub", "mul", "div", "fma"];
+const ARITHMETIC: [&str; 6] = ["add", "sub", "mul", "div", "sqrt", "fma"];
 
 #[test]
 fn every_operation_has_the_bits_of_its_scalar_statement() {
