@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// Batch normalization of a network. The default is the article's.
+/// Batch normalization of a network. The default is the article's, but for `eval`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BatchNorm {
     /// Where it stands in a layer.
@@ -32,11 +32,8 @@ pub struct BatchNorm {
 impl Default for BatchNorm {
     fn default() -> Self {
         Self {
-            placement: Placement::PreActivation,
-            layers: NormLayers::All,
-            epsilon: 1e-3,
-            momentum: 0.1,
-            eval: NormEval::Batch,
+            eval: NormEval::Running,
+            ..Self::ARTICLE
         }
     }
 }
@@ -113,6 +110,15 @@ names!(NormEval, "statistics for evaluation", "running or batch",
     Running "running", Batch "batch");
 
 impl BatchNorm {
+    /// The article's: it normalizes the test set with its own statistics.
+    pub const ARTICLE: Self = Self {
+        placement: Placement::PreActivation,
+        layers: NormLayers::All,
+        epsilon: 1e-3,
+        momentum: 0.1,
+        eval: NormEval::Batch,
+    };
+
     /// Whether layer `l` of `layers` has it.
     pub fn has(&self, l: usize, layers: usize) -> bool {
         match (self.layers, self.placement) {

@@ -1,19 +1,24 @@
 //! Networks as safetensors files.
 //!
 //! Tensors `layers.L.weight` \[in, out\] and `layers.L.bias` \[out\], little-endian f32, L
-//! from 0. The metadata tell the layout, the configuration and the parameters' SHA-256.
+//! from 0; and `layers.L.norm.{gamma,beta,running_mean,running_variance}` \[units\] where
+//! the layer has batch normalization. The metadata tell the layout, the configuration and the parameters' SHA-256.
 //! (PyTorch's `nn.Linear` keeps weights as \[out, in\]: transpose to compare.)
 
-use crate::config::TrainConfig;
-use crate::network::{Network, NetworkError};
+use crate::config::{LayerRange, TrainConfig};
+use crate::network::{Network, NetworkError, Norm};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// What a file may have besides the parameters: the header with names and metadata.
 const HEADER_LIMIT: u64 = 1 << 20;
+
+/// What a file may have of which only some layers are taken: 1 GiB.
+const PARTIAL_LIMIT: u64 = 1 << 30;
 
 /// Why a network cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +39,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Its size.
         found: u64,
-        /// The parameters' size and 1 MiB.
+        /// Twice the parameters' size (for batch normalization) and 1 MiB; or 1 GiB.
         limit: u64,
     },
     /// The file is no safetensors file.
@@ -67,6 +72,22 @@ pub enum CheckpointError {
         /// Tensors in the file.
         found: usize,
     },
+    /// The file has batch normalization where the network has none.
+    #[error("{path}: layer {layer} has batch normalization, here it has none: see --batch-norm")]
+    Norm {
+        /// The file.
+        path: PathBuf,
+        /// The layer, counted from 1.
+        layer: usize,
+    },
+    /// Layers that the network does not have.
+    #[error("layers {range} are to be loaded: the network has {layers}")]
+    Layers {
+        /// What was asked for.
+        range: LayerRange,
+        /// Layers of the network.
+        layers: usize,
+    },
     /// A shape that does not fit after all.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -78,6 +99,10 @@ fn weight_name(l: usize) -> String {
 
 fn bias_name(l: usize) -> String {
     format!("layers.{l}.bias")
+}
+
+fn norm_name(l: usize, part: &str) -> String {
+    format!("layers.{l}.norm.{part}")
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
@@ -130,6 +155,13 @@ pub fn save(path: &Path, network: &Network, config: &TrainConfig) -> Result<(), 
         data.push((weight_name(l), vec![layer.fan_in, layer.fan_out], weights));
         let biases = little_endian(&network.dense_biases(l));
         data.push((bias_name(l), vec![layer.fan_out], biases));
+        for (part, values) in network.norm(l).iter().flat_map(Norm::named) {
+            data.push((
+                norm_name(l, part),
+                vec![values.len()],
+                little_endian(values),
+            ));
+        }
     }
     let tensors = data
         .iter()
@@ -169,11 +201,47 @@ pub fn save(path: &Path, network: &Network, config: &TrainConfig) -> Result<(), 
 /// If the file cannot be read, is damaged, or is of a network of other shapes; then the
 /// network is left as it was.
 pub fn load(path: &Path, network: &mut Network) -> Result<(), CheckpointError> {
+    let limit = 8 * network.parameter_count() as u64 + HEADER_LIMIT;
+    let bytes = read(path, limit)?;
+    let tensors = Tensors::of(path, &bytes)?;
+    let layers = network.layers().len();
+    let parameters = tensors.layers(network, 0..layers)?;
+    let expected: usize = parameters.iter().map(|l| 2 + l.norm.len()).sum();
+    if tensors.all.len() != expected {
+        return Err(CheckpointError::Count {
+            path: path.into(),
+            expected,
+            found: tensors.all.len(),
+        });
+    }
+    set(network, parameters, 0)
+}
+
+/// Sets the parameters of the layers `range` to those of the same layers in the file,
+/// which may be of a network with other layers beyond these.
+///
+/// # Errors
+/// As [`load`], or if the network does not have these layers. The file may have 1 GiB.
+pub fn load_layers(
+    path: &Path,
+    network: &mut Network,
+    range: LayerRange,
+) -> Result<(), CheckpointError> {
+    let layers = network.layers().len();
+    if range.last() > layers {
+        return Err(CheckpointError::Layers { range, layers });
+    }
+    let bytes = read(path, PARTIAL_LIMIT)?;
+    let parameters = Tensors::of(path, &bytes)?.layers(network, range.indices())?;
+    set(network, parameters, range.indices().start)
+}
+
+/// The whole file, if it has at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
     let io = |source| CheckpointError::Io {
         path: path.into(),
         source,
     };
-    let limit = 4 * network.parameter_count() as u64 + HEADER_LIMIT;
     let metadata = std::fs::metadata(path).map_err(io)?;
     if !metadata.is_file() {
         return Err(io(std::io::Error::other("not a regular file")));
@@ -189,44 +257,94 @@ pub fn load(path: &Path, network: &mut Network) -> Result<(), CheckpointError> {
             limit,
         });
     }
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|source| CheckpointError::Format {
-        path: path.into(),
-        source,
-    })?;
-    let read = |name: String, shape: &[usize]| {
-        let mismatch = |found: String| CheckpointError::Tensor {
+    Ok(bytes)
+}
+
+/// The parameters of one layer, as in the file.
+struct LayerValues {
+    weights: Vec<f32>,
+    biases: Vec<f32>,
+    /// γ, β, running mean and variance; or none.
+    norm: Vec<Vec<f32>>,
+}
+
+/// What a file has.
+struct Tensors<'a> {
+    path: &'a Path,
+    all: SafeTensors<'a>,
+}
+
+impl<'a> Tensors<'a> {
+    fn of(path: &'a Path, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+        let all = SafeTensors::deserialize(bytes).map_err(|source| CheckpointError::Format {
             path: path.into(),
+            source,
+        })?;
+        Ok(Self { path, all })
+    }
+
+    /// The parameters of the layers `range` in the shapes of `network`.
+    fn layers(
+        &self,
+        network: &Network,
+        range: Range<usize>,
+    ) -> Result<Vec<LayerValues>, CheckpointError> {
+        let layer = |l: usize| {
+            let layer = &network.layers()[l];
+            let norm: Vec<_> = network.norm(l).iter().flat_map(Norm::named).collect();
+            if norm.is_empty() && self.all.tensor(&norm_name(l, "gamma")).is_ok() {
+                let path = self.path.into();
+                return Err(CheckpointError::Norm { path, layer: l + 1 });
+            }
+            let norm = norm
+                .iter()
+                .map(|(part, values)| self.read(norm_name(l, part), &[values.len()]));
+            Ok(LayerValues {
+                weights: self.read(weight_name(l), &[layer.fan_in, layer.fan_out])?,
+                biases: self.read(bias_name(l), &[layer.fan_out])?,
+                norm: norm.collect::<Result<_, _>>()?,
+            })
+        };
+        range.map(layer).collect()
+    }
+
+    fn read(&self, name: String, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let mismatch = |found: String| CheckpointError::Tensor {
+            path: self.path.into(),
             name: name.clone(),
             expected: format!("F32 {shape:?}"),
             found,
         };
-        let tensor = tensors.tensor(&name).map_err(|_| mismatch("none".into()))?;
+        let tensor = self.all.tensor(&name);
+        let tensor = tensor.map_err(|_| mismatch("none".into()))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            return Err(mismatch(format!(
-                "{:?} {:?}",
-                tensor.dtype(),
-                tensor.shape()
-            )));
+            let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
+            return Err(mismatch(found));
         }
         let values = tensor.data().chunks_exact(4);
         Ok(values
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect::<Vec<_>>())
-    };
-    let mut parameters = Vec::new();
-    for (l, layer) in network.layers().iter().enumerate() {
-        let weights = read(weight_name(l), &[layer.fan_in, layer.fan_out])?;
-        parameters.push((weights, read(bias_name(l), &[layer.fan_out])?));
+            .collect())
     }
-    if tensors.len() != 2 * parameters.len() {
-        return Err(CheckpointError::Count {
-            path: path.into(),
-            expected: 2 * parameters.len(),
-            found: tensors.len(),
-        });
-    }
-    for (l, (weights, biases)) in parameters.iter().enumerate() {
-        network.set_layer(l, weights, biases)?;
+}
+
+/// Sets layers from `first` on.
+fn set(
+    network: &mut Network,
+    layers: Vec<LayerValues>,
+    first: usize,
+) -> Result<(), CheckpointError> {
+    for (l, layer) in (first..).zip(&layers) {
+        network.set_layer(l, &layer.weights, &layer.biases)?;
+        if let [gamma, beta, running_mean, running_variance] = &layer.norm[..] {
+            let norm = Norm {
+                gamma,
+                beta,
+                running_mean,
+                running_variance,
+            };
+            network.set_norm(l, norm)?;
+        }
     }
     Ok(())
 }
@@ -255,6 +373,74 @@ mod tests {
         assert_eq!(loaded.weights_sha256(), saved.weights_sha256());
         let files = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files, 1, "no partial file is left");
+    }
+
+    #[test]
+    fn some_layers_of_another_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let saved = network(&[5, 17, 3]);
+        save(&path, &saved, &TrainConfig::default()).unwrap();
+        let mut to = network(&[5, 17, 9, 4]);
+        let fresh = to.clone();
+        let range = |text: &str| text.parse::<LayerRange>().unwrap();
+        to.set_layer(0, &[0.0; 85], &[0.0; 17]).unwrap();
+        load_layers(&path, &mut to, range("1")).unwrap();
+        assert_eq!(to.dense_weights(0), saved.dense_weights(0));
+        assert_eq!(to.dense_biases(0), saved.dense_biases(0));
+        assert_eq!(to.dense_weights(1), fresh.dense_weights(1));
+        let before = to.weights_sha256();
+        assert!(load_layers(&path, &mut to, range("1..2")).is_err());
+        assert!(load_layers(&path, &mut to, range("3")).is_err());
+        let error = load_layers(&path, &mut to, range("4")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "layers 4..4 are to be loaded: the network has 3"
+        );
+        assert_eq!(to.weights_sha256(), before);
+    }
+
+    #[test]
+    fn batch_normalization_is_saved_and_must_fit() {
+        use crate::batch_norm::{BatchNorm, NormLayers, Placement};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let sizes = [5, 17, 3];
+        let with = |norm| {
+            Network::with_batch_norm(&sizes, Activation::Tanh, Activation::Tanh, Some(norm))
+                .unwrap()
+        };
+        for placement in [Placement::PreActivation, Placement::Input] {
+            for layers in [NormLayers::All, NormLayers::Hidden] {
+                let norm = BatchNorm {
+                    placement,
+                    layers,
+                    ..BatchNorm::default()
+                };
+                let mut saved = with(norm);
+                let l = usize::from(placement == Placement::Input);
+                let units = saved.layers()[l].norm_units();
+                let values: Vec<f32> = (0u8..4 * 17).map(f32::from).collect();
+                let parts: Vec<&[f32]> = values.chunks(17).map(|c| &c[..units]).collect();
+                let numbers = Norm {
+                    gamma: parts[0],
+                    beta: parts[1],
+                    running_mean: parts[2],
+                    running_variance: parts[3],
+                };
+                saved.set_norm(l, numbers).unwrap();
+                save(&path, &saved, &TrainConfig::default()).unwrap();
+                let mut loaded = with(norm);
+                load(&path, &mut loaded).unwrap();
+                assert_eq!(loaded.norm(l), Some(numbers));
+                assert_eq!(loaded.weights_sha256(), saved.weights_sha256());
+                let mut without = network(&sizes);
+                let error = load(&path, &mut without).unwrap_err();
+                assert!(matches!(error, CheckpointError::Norm { .. }), "{error}");
+            }
+        }
+        save(&path, &network(&sizes), &TrainConfig::default()).unwrap();
+        assert!(load(&path, &mut with(BatchNorm::default())).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! diverged is done), 1 failed, 2 usage, 130 or 143 after SIGINT or SIGTERM.
 
 mod data;
+mod norm;
 mod output;
 mod probe;
 mod signals;

@@ -1,10 +1,15 @@
 //! What a training run is made of.
 
+mod layer_range;
+
+pub use layer_range::{LayerRange, LayerRangeError};
+
+use crate::batch_norm::{BatchNorm, NormEval, NormLayers};
 use crate::init::Initializer;
 use crate::samples::InputPath;
 use fanin_kernels::team::MAX_THREADS;
 use fanin_kernels::{Activation, Loss};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A training run. The default is the article's: every field has its value.
 ///
@@ -25,6 +30,11 @@ pub struct TrainConfig {
     /// Activation of the output layer.
     #[serde(serialize_with = "as_text")]
     pub output_activation: Activation,
+    /// Batch normalization; none by default.
+    #[serde(flatten, serialize_with = "as_columns")]
+    pub batch_norm: Option<BatchNorm>,
+    /// Layers whose W, b, γ and β stay as they start; not all of them.
+    pub frozen: Option<LayerRange>,
     /// What is minimized, as the mean over the batch.
     #[serde(serialize_with = "as_text")]
     pub loss: Loss,
@@ -52,6 +62,26 @@ fn as_text<T: std::fmt::Display, S: serde::Serializer>(v: &T, s: S) -> Result<S:
     s.collect_str(v)
 }
 
+/// Flat, and the same keys with and without batch normalization: columns of a table.
+fn as_columns<S: Serializer>(norm: &Option<BatchNorm>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Columns {
+        batch_norm: String,
+        bn_layers: Option<NormLayers>,
+        bn_epsilon: Option<f32>,
+        bn_momentum: Option<f32>,
+        bn_eval: Option<NormEval>,
+    }
+    let columns = Columns {
+        batch_norm: norm.map_or("off".into(), |norm| norm.placement.to_string()),
+        bn_layers: norm.map(|norm| norm.layers),
+        bn_epsilon: norm.map(|norm| norm.epsilon),
+        bn_momentum: norm.map(|norm| norm.momentum),
+        bn_eval: norm.map(|norm| norm.eval),
+    };
+    columns.serialize(s)
+}
+
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -60,6 +90,8 @@ impl Default for TrainConfig {
             bias_init: Initializer::Normal(1.0),
             activation: Activation::Sigmoid,
             output_activation: Activation::Sigmoid,
+            batch_norm: None,
+            frozen: None,
             loss: Loss::Mse,
             lr: 3.0,
             momentum: 0.0,
@@ -82,6 +114,20 @@ pub enum ConfigError {
     /// `momentum` is outside of [0, 1).
     #[error("momentum {0}: expected a number from 0 up to, but not including, 1")]
     Momentum(f32),
+    /// ε of the batch normalization is not finite or not > 0.
+    #[error("batch normalization's epsilon {0}: expected a finite number > 0")]
+    Epsilon(f32),
+    /// The momentum of the running statistics is outside of [0, 1].
+    #[error("batch normalization's momentum {0}: expected a number from 0 to 1")]
+    NormMomentum(f32),
+    /// More layers are frozen than there are, or all of them.
+    #[error("layers {frozen} are frozen: the network has {layers}, and one must be trained")]
+    Frozen {
+        /// What was asked for.
+        frozen: LayerRange,
+        /// Layers of the network.
+        layers: usize,
+    },
     /// `threads` is 0 or too large.
     #[error("{0} threads: expected 1 to {MAX_THREADS}")]
     Threads(usize),
@@ -129,6 +175,20 @@ impl TrainConfig {
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return Err(ConfigError::Momentum(self.momentum));
+        }
+        if let Some(norm) = self.batch_norm {
+            if !(norm.epsilon.is_finite() && norm.epsilon > 0.0) {
+                return Err(ConfigError::Epsilon(norm.epsilon));
+            }
+            if !(0.0..=1.0).contains(&norm.momentum) {
+                return Err(ConfigError::NormMomentum(norm.momentum));
+            }
+        }
+        let layers = self.layers.len().saturating_sub(1);
+        if let Some(frozen) = self.frozen
+            && (frozen.last() > layers || frozen.indices() == (0..layers))
+        {
+            return Err(ConfigError::Frozen { frozen, layers });
         }
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(ConfigError::Threads(self.threads));

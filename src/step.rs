@@ -4,19 +4,22 @@
 //! the number of threads.
 
 mod apply;
+mod backward;
 mod batch;
+mod forward;
+mod norm;
 
+use crate::batch_norm::Placement;
 use crate::network::Network;
 use crate::samples::{Inputs, Samples, TargetValues, byte_values};
-use apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
-pub(crate) use batch::gather_rows;
-use batch::{forward_bytes, sparse_batch};
+use apply::Apply;
+pub(crate) use batch::{gather_rows, gather_sparse};
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::Team;
-use fanin_kernels::{
-    AlignedBuffer, Isa, LANES, Loss, MatMut, MatRef, Targets, dense, loss, padded, sparse,
-};
+use fanin_kernels::{AlignedBuffer, Isa, Loss, MatMut, MatRef, Targets, loss, padded};
+use norm::NormSpace;
 use std::collections::TryReserveError;
+use std::ops::Range;
 
 /// What a step does with the gradient g (the mean over the batch).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,12 +44,15 @@ pub struct Batch<'a> {
     pub ids: &'a [u32],
     /// What is minimized.
     pub loss: Loss,
+    /// Layers whose parameters stay as they are.
+    pub frozen: Range<usize>,
 }
 
 /// The memory of a step, planned once for a network and a batch size.
 pub struct Workspace {
     batch: usize,
-    /// Inputs of a dense batch, \[batch, padded(inputs)\]; empty for sparse inputs.
+    /// Inputs of a dense batch, \[batch, padded(inputs)\]; empty where the first layer
+    /// reads sparse inputs.
     input: AlignedBuffer,
     columns: BatchColumns,
     layers: Vec<LayerSpace>,
@@ -64,6 +70,7 @@ struct LayerSpace {
     delta: AlignedBuffer,
     /// −(lr/batch)·delta for SGD, delta/batch for momentum.
     scaled: AlignedBuffer,
+    norm: NormSpace,
 }
 
 /// The targets of the batch, gathered.
@@ -97,9 +104,10 @@ impl Workspace {
                     z: zeroed(if keep_z { layer.width } else { 0 })?,
                     delta: zeroed(layer.width)?,
                     scaled: zeroed(layer.width)?,
+                    norm: NormSpace::new(layer, layer_number, batch)?,
                 })
             });
-        let sparse = samples.is_sparse();
+        let sparse = samples.is_sparse() && !normalizes_inputs(network);
         let mut targets = BatchTargets::default();
         match &samples.targets {
             TargetValues::Classes(_) => targets.classes.try_reserve_exact(batch)?,
@@ -118,7 +126,7 @@ impl Workspace {
             targets,
             byte_values: byte_values(),
         };
-        if let Inputs::Sparse(rows) = &samples.inputs {
+        if let (true, Inputs::Sparse(rows)) = (sparse, &samples.inputs) {
             space.columns = BatchColumns::with_capacity(rows, batch)?;
         }
         if rule != Rule::Sgd {
@@ -174,18 +182,20 @@ impl Workspace {
         if !mean.is_finite() {
             return mean;
         }
-        self.finish_output_delta(batch, apply);
-        for l in (1..layers).rev() {
-            self.backward(batch, l, apply);
-        }
-        self.update_inputs(batch, apply);
+        self.remember_statistics(batch, apply);
+        self.backward(batch, apply);
         mean
     }
 
     /// Brings the batch's inputs and targets together.
     fn gather(&mut self, samples: &Samples, ids: &[u32]) {
         match &samples.inputs {
-            Inputs::Sparse(rows) => self.columns.gather(rows, ids, &self.byte_values),
+            Inputs::Sparse(rows) if self.input.is_empty() => {
+                self.columns.gather(rows, ids, &self.byte_values);
+            }
+            Inputs::Sparse(rows) => {
+                gather_sparse(&mut self.input, rows, ids, &self.byte_values);
+            }
             Inputs::Bytes(bytes, cols) => {
                 let values = &self.byte_values;
                 gather_rows(&mut self.input, bytes, *cols, ids, |v| {
@@ -210,43 +220,6 @@ impl Workspace {
         }
     }
 
-    fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
-        let (isa, ids, samples) = (batch.isa, batch.ids, batch.samples);
-        let network = &*batch.network;
-        let layer = network.layers()[l];
-        let (before, after) = self.layers.split_at_mut(l);
-        let space = &mut after[0];
-        let (w, bias) = (network.weights(l), network.biases(l));
-        let keep_z = !space.z.is_empty();
-        let z = matrix(&mut space.z, self.batch * usize::from(keep_z), layer.width);
-        let y = matrix(&mut space.y, self.batch, layer.width);
-        let (input, values) = (&self.input, &self.byte_values);
-        let team = &mut *batch.team;
-        team.split_cols(layer.width, LANES, [z, y], |_, cols, [z, y]| {
-            let (w, bias) = (w.col_range(cols.start, cols.end), &bias[cols]);
-            let z = keep_z.then_some(z);
-            match (before.last(), &samples.inputs) {
-                (Some(previous), _) => {
-                    let x = rows(&previous.y, self.batch, layer.fan_in);
-                    dense::forward(isa, x, w, bias, layer.activation, z, y);
-                }
-                (None, Inputs::Sparse(inputs)) => {
-                    let activation = layer.activation;
-                    sparse::forward(isa, inputs, ids, values, w, bias, activation, z, y);
-                }
-                (None, Inputs::Bytes(bytes, _)) => {
-                    let x = rows(input, self.batch, layer.fan_in);
-                    let skipping = || sparse_batch(bytes, layer.fan_in, ids);
-                    forward_bytes(isa, x, w, bias, layer.activation, z, y, values, skipping);
-                }
-                (None, Inputs::Values(..)) => {
-                    let x = rows(input, self.batch, layer.fan_in);
-                    dense::forward(isa, x, w, bias, layer.activation, z, y);
-                }
-            }
-        });
-    }
-
     /// The loss summed over the batch, and dL/dy of each sample into the last delta.
     fn loss(&mut self, batch: &Batch<'_>) -> f32 {
         let layers = batch.network.layers();
@@ -262,121 +235,12 @@ impl Workspace {
         let grad = matrix(&mut space.delta, self.batch, layer.width);
         loss::loss_and_gradient(batch.isa, batch.loss, y, targets, grad)
     }
+}
 
-    /// The last layer's delta, from dL/dy.
-    fn finish_output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
-        let (isa, network) = (batch.isa, &mut *batch.network);
-        let last = self.layers.len() - 1;
-        let layer = network.layers()[last];
-        let space = &mut self.layers[last];
-        let (_, bias) = network.layer_mut(last);
-        let velocity = self.velocity.as_mut().map(|v| v.layer_mut(last).1);
-        let scaled = matrix(&mut space.scaled, self.batch, layer.width);
-        let parts = DeltaParts {
-            activation: layer.activation,
-            batch: self.batch,
-            z: rows_or_none(&space.z, self.batch, layer.width),
-            y: rows(&space.y, self.batch, layer.width),
-            delta: matrix(&mut space.delta, self.batch, layer.width),
-            scaled,
-            bias: matrix(bias, 1, layer.width),
-            velocity: velocity.map_or(empty(layer.width), |v| matrix(v, 1, layer.width)),
-        };
-        finish_delta(isa, apply, parts);
-    }
-
-    /// Layer l > 0: the delta of the layer before, and the update of W and of that
-    /// layer's biases.
-    fn backward(&mut self, batch: &mut Batch<'_>, l: usize, apply: Apply) {
-        let (isa, network) = (batch.isa, &mut *batch.network);
-        let (layer, previous) = (network.layers()[l], network.layers()[l - 1]);
-        let (before, after) = self.layers.split_at_mut(l);
-        let (from, space) = (&mut before[l - 1], &after[0]);
-        let [(w, _), (_, bias)] = network.two_layers_mut(l, l - 1);
-        let (vw, vbias) = match &mut self.velocity {
-            Some(velocity) => {
-                let [(vw, _), (_, vbias)] = velocity.two_layers_mut(l, l - 1);
-                (vw, matrix(vbias, 1, previous.width))
-            }
-            None => (empty(layer.width), empty(previous.width)),
-        };
-        let delta = rows(&space.delta, self.batch, layer.width);
-        let scaled = rows(&space.scaled, self.batch, layer.width);
-        let (y, z) = (&from.y, &from.z);
-        // By rows of W, which are columns of everything of the layer before.
-        let matrices = [
-            w.transposed(),
-            vw.transposed(),
-            matrix(&mut from.delta, self.batch, previous.width),
-            matrix(&mut from.scaled, self.batch, previous.width),
-            matrix(bias, 1, previous.width),
-            vbias,
-        ];
-        let size = self.batch;
-        let team = &mut *batch.team;
-        team.split_cols(previous.width, LANES, matrices, |_, range, parts| {
-            let [w, vw, mut dx, from_scaled, bias, vbias] = parts;
-            let y = rows(y, size, previous.width).col_range(range.start, range.end);
-            let x = y.col_range(0, w.cols());
-            let (w, vw) = (w.transposed(), vw.transposed());
-            let dx_part = Some(dx.reborrow());
-            update_weights(isa, apply, x, delta, scaled, w, vw, dx_part);
-            let z =
-                rows_or_none(z, size, previous.width).map(|z| z.col_range(range.start, range.end));
-            let parts = DeltaParts {
-                activation: previous.activation,
-                batch: size,
-                z,
-                y,
-                delta: dx,
-                scaled: from_scaled,
-                bias,
-                velocity: vbias,
-            };
-            finish_delta(isa, apply, parts);
-        });
-    }
-
-    /// Layer 0: the update of W only.
-    fn update_inputs(&mut self, batch: &mut Batch<'_>, apply: Apply) {
-        let (isa, network) = (batch.isa, &mut *batch.network);
-        let layer = network.layers()[0];
-        let (w, _) = network.layer_mut(0);
-        let vw = match &mut self.velocity {
-            Some(velocity) => velocity.layer_mut(0).0,
-            None => empty(layer.width),
-        };
-        let space = &self.layers[0];
-        let delta = rows(&space.delta, self.batch, layer.width);
-        let scaled = rows(&space.scaled, self.batch, layer.width);
-        let rebuilt;
-        let columns = match &batch.samples.inputs {
-            Inputs::Sparse(_) => Some(&self.columns),
-            // 0·∞ is not 0: fall back to skipping, which is what defines the result.
-            Inputs::Bytes(bytes, cols) if !space.scaled.iter().all(|v| v.is_finite()) => {
-                let (inputs, all) = sparse_batch(bytes, *cols, batch.ids);
-                let mut columns = BatchColumns::default();
-                columns.gather(&inputs, &all, &self.byte_values);
-                rebuilt = columns;
-                Some(&rebuilt)
-            }
-            _ => None,
-        };
-        let input = &self.input;
-        let size = self.batch;
-        let team = &mut *batch.team;
-        team.split_cols(layer.width, LANES, [w, vw], |_, cols, [w, vw]| {
-            let delta = delta.col_range(cols.start, cols.end);
-            let scaled = scaled.col_range(cols.start, cols.end);
-            match columns {
-                Some(columns) => update_sparse(isa, apply, columns, scaled, w, vw),
-                None => {
-                    let x = rows(input, size, layer.fan_in);
-                    update_weights(isa, apply, x, delta, scaled, w, vw, None);
-                }
-            }
-        });
-    }
+/// Whether the first layer normalizes its inputs: they are not sparse then.
+pub(crate) fn normalizes_inputs(network: &Network) -> bool {
+    let first = network.layers().first();
+    first.is_some_and(|layer| layer.norm == Some(Placement::Input))
 }
 
 /// A row-major matrix over a whole buffer.

@@ -5,7 +5,7 @@ mod order;
 pub use order::Order;
 
 use crate::Error;
-use crate::config::{ConfigError, TrainConfig};
+use crate::config::{ConfigError, LayerRange, TrainConfig};
 use crate::evaluate::Evaluator;
 use crate::network::Network;
 use crate::samples::Samples;
@@ -150,7 +150,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, Error> {
         config.check()?;
         let (activation, output) = (config.activation, config.output_activation);
-        let mut network = Network::zeros(&config.layers, activation, output)?;
+        let norm = config.batch_norm;
+        let mut network = Network::with_batch_norm(&config.layers, activation, output, norm)?;
         check_samples(&config, &network, train, test)?;
         network.initialize(config.init, config.bias_init, config.seed)?;
         let rule = match config.momentum {
@@ -220,6 +221,7 @@ impl<'a> Trainer<'a> {
             samples: self.train,
             ids: &self.ids,
             loss: self.config.loss,
+            frozen: self.config.frozen.map_or(0..0, LayerRange::indices),
         };
         (&mut self.workspace, batch)
     }

@@ -28,7 +28,6 @@ pub(super) struct Report<'a> {
 struct ConfigReport<'a> {
     #[serde(flatten)]
     train: &'a TrainConfig,
-    batch_norm: &'static str,
     data: &'a str,
     hold_out: usize,
 }
@@ -88,7 +87,6 @@ impl Setting<'_> {
         let report = Report {
             config: ConfigReport {
                 train: self.config,
-                batch_norm: "off",
                 data: self.data,
                 hold_out: self.hold_out,
             },

@@ -1,13 +1,14 @@
 //! `fanin train`.
 
+use super::norm::NormArgs;
 use super::output::{Setting, evaluation_line};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
-use crate::config::TrainConfig;
+use crate::config::{LayerRange, TrainConfig};
 use crate::data::Dataset;
 use crate::train::{Evaluation, Observer, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -21,6 +22,8 @@ Examples:
               --output-activation identity --loss cross_entropy --lr 0.1
   fanin train --layers 784,90,10 --steps 5000 --save net.safetensors --json
   fanin train --layers 784,90,10 --load net.safetensors --data fashion-mnist
+  fanin train --load net.safetensors --load-layers 1..3 --freeze 1..2
+  fanin train --init normal:0.01 --batch-norm pre_activation --bn-eval batch
 
 Ends with 0 also where the run diverges (that is a result), with 130 or 143 after
 SIGINT or SIGTERM, with what is done so far.";
@@ -57,9 +60,12 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "NAME[:ARG]")]
     output_activation: Option<Activation>,
 
-    /// Batch normalization
-    #[arg(long, value_enum, default_value = "off")]
-    batch_norm: BatchNorm,
+    #[command(flatten)]
+    norm: NormArgs,
+
+    /// Keep the parameters of layers FIRST to LAST as they start (counted from 1)
+    #[arg(long, value_name = "FIRST..LAST")]
+    freeze: Option<LayerRange>,
 
     /// Loss: mse (½‖y−t‖²) or cross_entropy (of the softmax), mean over the batch
     #[arg(long, value_name = "NAME", default_value = "mse")]
@@ -124,15 +130,14 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
 
+    /// Take only layers FIRST to LAST from the file (counted from 1, both included), and
+    /// start the others as --init says: transfer
+    #[arg(long, value_name = "FIRST..LAST", requires = "load")]
+    load_layers: Option<LayerRange>,
+
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum BatchNorm {
-    /// None
-    Off,
 }
 
 impl Default for TrainArgs {
@@ -149,13 +154,14 @@ impl Default for TrainArgs {
 
 impl TrainArgs {
     fn config(&self) -> TrainConfig {
-        let BatchNorm::Off = self.batch_norm;
         TrainConfig {
             layers: self.layers.clone(),
             init: self.init,
             bias_init: self.bias_init,
             activation: self.activation,
             output_activation: self.output_activation.unwrap_or(self.activation),
+            batch_norm: self.norm.batch_norm(),
+            frozen: self.freeze,
             loss: self.loss,
             lr: self.lr,
             momentum: self.momentum,
@@ -194,7 +200,12 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
     drop(dataset);
     let mut trainer = Trainer::with_isa(config.clone(), &train, &test, isa)?;
     if let Some(file) = &args.load {
-        checkpoint::load(file, trainer.network_mut()).map_err(Error::from)?;
+        let network = trainer.network_mut();
+        let loaded = match args.load_layers {
+            Some(range) => checkpoint::load_layers(file, network, range),
+            None => checkpoint::load(file, network),
+        };
+        loaded.map_err(Error::from)?;
     }
 
     let mut progress = Progress::new(config.steps, args.json, &signals);

@@ -1,11 +1,12 @@
 //! What happens to a layer's parameters once its delta is known.
 
+use super::norm::NormParts;
 use fanin_kernels::fused::{self, Update};
 use fanin_kernels::sparse::{self, BatchColumns};
 use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, optimizer};
 
 /// The rule of one step, with the numbers it needs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Apply {
     /// `rate` = −(lr/batch).
     Sgd {
@@ -17,6 +18,8 @@ pub(super) enum Apply {
     },
     /// The gradient is added to the velocity; the parameters stay.
     Gradient,
+    /// The parameters stay: the layer is frozen.
+    Nothing,
 }
 
 /// Columns of one layer whose delta is to be finished.
@@ -29,11 +32,13 @@ pub(super) struct DeltaParts<'a> {
     /// dL/dy on entry, dL/dz on return.
     pub delta: MatMut<'a>,
     pub scaled: MatMut<'a>,
+    /// Where the layer has batch normalization before its activation.
+    pub norm: Option<NormParts<'a>>,
     pub bias: MatMut<'a>,
     pub velocity: MatMut<'a>,
 }
 
-/// From dL/dy to δ = dL/dz, its scaled copy, and the update of the biases.
+/// From dL/dy to δ = dL/dz, its scaled copy, and the update of the biases (and of γ and β).
 pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
     let DeltaParts {
         activation,
@@ -42,13 +47,18 @@ pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
         y,
         mut delta,
         mut scaled,
+        norm,
         bias,
         mut velocity,
     } = parts;
     activation::backward(isa, activation, z.unwrap_or(y), y, delta.reborrow());
+    if let Some(norm) = norm {
+        norm.backward(isa, apply, delta.reborrow());
+    }
     let factor = match apply {
         Apply::Sgd { rate } => rate,
         Apply::Momentum { .. } | Apply::Gradient => 1.0 / batch as f32,
+        Apply::Nothing => return,
     };
     optimizer::scale(isa, factor, delta.as_ref(), scaled.reborrow());
     match apply {
@@ -59,6 +69,7 @@ pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
             optimizer::axpy(isa, -lr, velocity.as_ref(), bias);
         }
         Apply::Gradient => optimizer::add_rows(isa, scaled.as_ref(), velocity),
+        Apply::Nothing => {}
     }
 }
 
@@ -88,9 +99,11 @@ pub(super) fn update_sparse(
     w: MatMut<'_>,
     velocity: MatMut<'_>,
 ) {
-    into_target(isa, apply, w, velocity, |update| {
-        let (Update::Weights(target) | Update::Into { target, .. }) = update;
-        sparse::accumulate(isa, columns, scaled, target);
+    into_target(isa, apply, w, velocity, |update| match update {
+        Update::Weights(target) | Update::Into { target, .. } => {
+            sparse::accumulate(isa, columns, scaled, target);
+        }
+        Update::Nothing { .. } => {}
     });
 }
 
@@ -102,8 +115,13 @@ fn into_target(
     mut velocity: MatMut<'_>,
     accumulate: impl FnOnce(Update<'_>),
 ) {
-    if let Apply::Sgd { .. } = apply {
-        return accumulate(Update::Weights(w));
+    match apply {
+        Apply::Sgd { .. } => return accumulate(Update::Weights(w)),
+        Apply::Nothing => {
+            let weights = w.as_ref();
+            return accumulate(Update::Nothing { weights });
+        }
+        Apply::Momentum { .. } | Apply::Gradient => {}
     }
     if let Apply::Momentum { momentum, .. } = apply {
         optimizer::scale_in_place(isa, momentum, velocity.reborrow());

@@ -19,6 +19,19 @@ pub(crate) fn gather_rows<T: Copy>(
     }
 }
 
+/// Writes the rows `batch` of `all` into `to` \[batch, padded(cols)\], a byte v as
+/// `values[v]`; the padding stays.
+pub(crate) fn gather_sparse(to: &mut [f32], all: &SparseBytes, batch: &[u32], values: &[f32; 256]) {
+    let cols = all.cols();
+    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
+        to[..cols].fill(0.0);
+        let (columns, bytes) = all.row(row as usize);
+        for (&column, &v) in columns.iter().zip(bytes) {
+            to[usize::from(column)] = values[usize::from(v)];
+        }
+    }
+}
+
 /// The rows `batch` of `bytes` in sparse form, and their numbers there.
 pub(super) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseBytes, Vec<u32>) {
     let rows = batch

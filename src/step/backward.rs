@@ -1,0 +1,273 @@
+//! The backward pass of a step, with the updates.
+
+use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
+use super::batch::sparse_batch;
+use super::norm::NormParts;
+use super::{Batch, Workspace, empty, matrix, rows, rows_or_none};
+use crate::batch_norm::Placement;
+use crate::network::NormMut;
+use crate::samples::Inputs;
+use fanin_kernels::sparse::BatchColumns;
+use fanin_kernels::{LANES, MatMut};
+
+impl Workspace {
+    /// From dL/dy of the last layer down to the lowest layer that is trained.
+    pub(super) fn backward(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        let frozen = batch.frozen.clone();
+        let apply_of = |l: usize| match frozen.contains(&l) {
+            true => Apply::Nothing,
+            false => apply,
+        };
+        // Below it, nobody asks for a gradient.
+        let lowest = if frozen.start == 0 { frozen.end } else { 0 };
+        let last = self.layers.len() - 1;
+        self.output_delta(batch, apply_of(last));
+        for l in (lowest.max(1)..=last).rev() {
+            self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
+        }
+        if lowest == 0 {
+            self.first_layer(batch, apply_of(0));
+        }
+    }
+
+    /// The last layer's delta, from dL/dy.
+    fn output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
+        let last = self.layers.len() - 1;
+        let layer = network.layers()[last];
+        let space = &mut self.layers[last];
+        let of = network.layer_mut(last);
+        let velocity = self.velocity.as_mut().map(|v| v.layer_mut(last));
+        let (velocity, norm_velocity) = match velocity {
+            Some(v) => (matrix(v.b, 1, layer.width), vectors(v.norm)),
+            None => (empty(layer.width), [empty(0), empty(0)]),
+        };
+        let ([dgamma, dbeta, _], saved) = space.norm.backward_parts(self.batch);
+        let [gamma, beta] = vectors(of.norm);
+        let [gamma_velocity, beta_velocity] = norm_velocity;
+        let norm = NormParts {
+            saved,
+            gamma,
+            beta,
+            gamma_velocity,
+            beta_velocity,
+            dgamma,
+            dbeta,
+        };
+        let parts = DeltaParts {
+            activation: layer.activation,
+            batch: self.batch,
+            z: rows_or_none(&space.z, self.batch, layer.width),
+            y: rows(&space.y, self.batch, layer.width),
+            delta: matrix(&mut space.delta, self.batch, layer.width),
+            scaled: matrix(&mut space.scaled, self.batch, layer.width),
+            norm: (layer.norm == Some(Placement::PreActivation)).then_some(norm),
+            bias: matrix(of.b, 1, layer.width),
+            velocity,
+        };
+        finish_delta(isa, apply, parts);
+    }
+
+    /// Layer l > 0: the update of its W, and, if the layer before `wants_delta`, the delta
+    /// of that one and the update of its biases. Whichever batch normalization stands
+    /// between the two Ws has its γ and β updated.
+    fn hidden_layer(
+        &mut self,
+        batch: &mut Batch<'_>,
+        l: usize,
+        wants_delta: bool,
+        apply: Apply,
+        apply_before: Apply,
+    ) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
+        let (layer, previous) = (network.layers()[l], network.layers()[l - 1]);
+        let (before, after) = self.layers.split_at_mut(l);
+        let (from, space) = (&mut before[l - 1], &mut after[0]);
+        let [of, of_previous] = network.layer_and_previous_mut(l);
+        let (mut vw, mut vbias) = (empty(layer.width), empty(previous.width));
+        let (mut vnorm, mut vnorm_previous) = (None, None);
+        if let Some(velocity) = &mut self.velocity {
+            let [v, v_previous] = velocity.layer_and_previous_mut(l);
+            (vw, vbias) = (v.w, matrix(v_previous.b, 1, previous.width));
+            (vnorm, vnorm_previous) = (Some(v.norm), Some(v_previous.norm));
+        }
+        // The normalization between the two, if any: of this layer's input, or of the
+        // pre-activations of the one before.
+        let of_input = layer.norm == Some(Placement::Input);
+        let of_pre_activation = previous.norm == Some(Placement::PreActivation);
+        let (norm, vnorm, norm_space) = match of_input {
+            true => (of.norm, vnorm, &mut space.norm),
+            false => (of_previous.norm, vnorm_previous, &mut from.norm),
+        };
+        let ([dgamma, dbeta, _], saved) = norm_space.backward_parts(self.batch);
+        let x = match of_input {
+            true => rows(saved.normalized, self.batch, previous.width),
+            false => rows(&from.y, self.batch, previous.width),
+        };
+        let delta = rows(&space.delta, self.batch, layer.width);
+        let scaled = rows(&space.scaled, self.batch, layer.width);
+        let (y, z) = (rows(&from.y, self.batch, previous.width), &from.z);
+        let z = rows_or_none(z, self.batch, previous.width);
+        let [gamma, beta] = vectors(norm);
+        let [vgamma, vbeta] = vnorm.map_or([empty(0), empty(0)], vectors);
+        // By rows of W, which are columns of everything of the layer before.
+        let matrices = [
+            of.w.transposed(),
+            vw.transposed(),
+            matrix(&mut from.delta, self.batch, previous.width),
+            matrix(&mut from.scaled, self.batch, previous.width),
+            matrix(of_previous.b, 1, previous.width),
+            vbias,
+            gamma,
+            beta,
+            vgamma,
+            vbeta,
+            dgamma,
+            dbeta,
+        ];
+        let size = self.batch;
+        let team = &mut *batch.team;
+        team.split_cols(previous.width, LANES, matrices, |_, range, parts| {
+            let [w, vw, mut dx, from_scaled, bias, vbias, norm @ ..] = parts;
+            let [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta] = norm;
+            let x = x.col_range(range.start, range.start + w.cols());
+            let (w, vw) = (w.transposed(), vw.transposed());
+            let wanted = wants_delta || of_input;
+            let dx_part = wanted.then(|| dx.reborrow());
+            update_weights(isa, apply, x, delta, scaled, w, vw, dx_part);
+            let mut norm = (of_input || of_pre_activation).then(|| NormParts {
+                saved: saved.cols(&range),
+                gamma,
+                beta,
+                gamma_velocity,
+                beta_velocity,
+                dgamma,
+                dbeta,
+            });
+            if of_input && let Some(norm) = norm.take() {
+                norm.backward(isa, apply, dx.reborrow());
+            }
+            if !wants_delta {
+                return;
+            }
+            let parts = DeltaParts {
+                activation: previous.activation,
+                batch: size,
+                z: z.map(|z| z.col_range(range.start, range.end)),
+                y: y.col_range(range.start, range.end),
+                delta: dx,
+                scaled: from_scaled,
+                norm,
+                bias,
+                velocity: vbias,
+            };
+            finish_delta(isa, apply_before, parts);
+        });
+    }
+
+    /// Layer 0: the update of W, and of γ and β where it normalizes its inputs.
+    fn first_layer(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        if batch.network.layers()[0].norm == Some(Placement::Input) {
+            return self.first_layer_after_norm(batch, apply);
+        }
+        let (isa, network) = (batch.isa, &mut *batch.network);
+        let layer = network.layers()[0];
+        let w = network.layer_mut(0).w;
+        let vw = match &mut self.velocity {
+            Some(velocity) => velocity.layer_mut(0).w,
+            None => empty(layer.width),
+        };
+        let space = &self.layers[0];
+        let delta = rows(&space.delta, self.batch, layer.width);
+        let scaled = rows(&space.scaled, self.batch, layer.width);
+        let rebuilt;
+        let columns = match &batch.samples.inputs {
+            Inputs::Sparse(_) => Some(&self.columns),
+            // 0·∞ is not 0: fall back to skipping, which is what defines the result.
+            Inputs::Bytes(bytes, cols) if !space.scaled.iter().all(|v| v.is_finite()) => {
+                let (inputs, all) = sparse_batch(bytes, *cols, batch.ids);
+                let mut columns = BatchColumns::default();
+                columns.gather(&inputs, &all, &self.byte_values);
+                rebuilt = columns;
+                Some(&rebuilt)
+            }
+            _ => None,
+        };
+        let input = &self.input;
+        let size = self.batch;
+        let team = &mut *batch.team;
+        team.split_cols(layer.width, LANES, [w, vw], |_, cols, [w, vw]| {
+            let delta = delta.col_range(cols.start, cols.end);
+            let scaled = scaled.col_range(cols.start, cols.end);
+            match columns {
+                Some(columns) => update_sparse(isa, apply, columns, scaled, w, vw),
+                None => {
+                    let x = rows(input, size, layer.fan_in);
+                    update_weights(isa, apply, x, delta, scaled, w, vw, None);
+                }
+            }
+        });
+    }
+
+    /// [`Workspace::first_layer`] where the inputs are normalized: dense, and dL/dBN(x) is
+    /// needed for γ and β.
+    fn first_layer_after_norm(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+        let (isa, network) = (batch.isa, &mut *batch.network);
+        let layer = network.layers()[0];
+        let of = network.layer_mut(0);
+        let (vw, vnorm) = match &mut self.velocity {
+            Some(velocity) => {
+                let v = velocity.layer_mut(0);
+                (v.w, vectors(v.norm))
+            }
+            None => (empty(layer.width), [empty(0), empty(0)]),
+        };
+        let size = self.batch;
+        let space = &mut self.layers[0];
+        let delta = rows(&space.delta, size, layer.width);
+        let scaled = rows(&space.scaled, size, layer.width);
+        let width = layer.norm_width();
+        let ([dgamma, dbeta, input_delta], saved) = space.norm.backward_parts(size);
+        let x = rows(saved.normalized, size, width);
+        let [gamma, beta] = vectors(of.norm);
+        let [vgamma, vbeta] = vnorm;
+        let matrices = [
+            of.w.transposed(),
+            vw.transposed(),
+            input_delta,
+            gamma,
+            beta,
+            vgamma,
+            vbeta,
+            dgamma,
+            dbeta,
+        ];
+        let team = &mut *batch.team;
+        team.split_cols(width, LANES, matrices, |_, range, parts| {
+            let [w, vw, mut dx, norm @ ..] = parts;
+            let [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta] = norm;
+            let x = x.col_range(range.start, range.start + w.cols());
+            let (w, vw) = (w.transposed(), vw.transposed());
+            update_weights(isa, apply, x, delta, scaled, w, vw, Some(dx.reborrow()));
+            let norm = NormParts {
+                saved: saved.cols(&range),
+                gamma,
+                beta,
+                gamma_velocity,
+                beta_velocity,
+                dgamma,
+                dbeta,
+            };
+            norm.backward(isa, apply, dx);
+        });
+    }
+}
+
+/// γ and β as matrices of one row.
+fn vectors(norm: NormMut<'_>) -> [MatMut<'_>; 2] {
+    let width = norm.gamma.len();
+    [
+        MatMut::new(norm.gamma, 1, width),
+        MatMut::new(norm.beta, 1, width),
+    ]
+}

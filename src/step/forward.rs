@@ -1,0 +1,128 @@
+//! The forward pass of a step.
+
+use super::batch::{forward_bytes, sparse_batch};
+use super::norm::Normalized;
+use super::{Batch, Workspace, matrix, rows};
+use crate::batch_norm::Placement;
+use crate::samples::Inputs;
+use fanin_kernels::{Activation, LANES, activation, dense, padded, sparse};
+
+impl Workspace {
+    pub(super) fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
+        let layer = batch.network.layers()[l];
+        if layer.norm == Some(Placement::Input) {
+            self.normalize_input(batch, l);
+        }
+        let (isa, ids, samples) = (batch.isa, batch.ids, batch.samples);
+        let network = &*batch.network;
+        let (before, after) = self.layers.split_at_mut(l);
+        let space = &mut after[0];
+        let (w, bias) = (network.weights(l), network.biases(l));
+        let keep_z = !space.z.is_empty();
+        let z = matrix(&mut space.z, self.batch * usize::from(keep_z), layer.width);
+        let y = matrix(&mut space.y, self.batch, layer.width);
+        let normalizes = layer.norm == Some(Placement::PreActivation);
+        let gamma_beta = network.norm_padded(l);
+        let epsilon = network.batch_norm().map_or(0.0, |norm| norm.epsilon);
+        // Where the normalization is before the activation, the product goes to `x_hat`.
+        let linear = match normalizes {
+            true => Activation::Identity,
+            false => layer.activation,
+        };
+        let (input, values, size) = (&self.input, &self.byte_values, self.batch);
+        let (norm, normalized) = space.norm.forward_parts(size);
+        // The inputs, where they are dense rows.
+        let x = match (&layer.norm, before.last(), &samples.inputs) {
+            (Some(Placement::Input), ..) => Some(rows(normalized, size, layer.fan_in)),
+            (_, Some(previous), _) => Some(rows(&previous.y, size, layer.fan_in)),
+            (_, None, Inputs::Values(..)) => Some(rows(input, size, layer.fan_in)),
+            (_, None, Inputs::Sparse(_) | Inputs::Bytes(..)) => None,
+        };
+        let [x_hat, mean, variance, inverse] = norm;
+        let matrices = [z, y, x_hat, mean, variance, inverse];
+        let team = &mut *batch.team;
+        team.split_cols(layer.width, LANES, matrices, |_, cols, matrices| {
+            let [z, mut y, mut x_hat, mean, variance, inverse] = matrices;
+            let (w, bias) = (w.col_range(cols.start, cols.end), &bias[cols.clone()]);
+            let mut z = keep_z.then_some(z);
+            let to = match normalizes {
+                true => x_hat.reborrow(),
+                false => y.reborrow(),
+            };
+            let keep = z.as_mut().map(|z| z.reborrow());
+            match (x, &samples.inputs) {
+                (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
+                (None, Inputs::Sparse(inputs)) => {
+                    sparse::forward(isa, inputs, ids, values, w, bias, linear, keep, to);
+                }
+                (None, Inputs::Bytes(bytes, _)) => {
+                    let x = rows(input, size, layer.fan_in);
+                    let skipping = || sparse_batch(bytes, layer.fan_in, ids);
+                    forward_bytes(isa, x, w, bias, linear, keep, to, values, skipping);
+                }
+                (None, Inputs::Values(..)) => {}
+            }
+            if normalizes {
+                let gamma = &gamma_beta.gamma[cols.clone()];
+                let beta = &gamma_beta.beta[cols];
+                let mut to = Normalized {
+                    x_hat,
+                    mean,
+                    variance,
+                    inverse,
+                };
+                match z {
+                    Some(mut z) => {
+                        to.normalize(isa, epsilon, gamma, beta, z.reborrow());
+                        activation::forward(isa, layer.activation, z.as_ref(), y);
+                    }
+                    None => {
+                        to.normalize(isa, epsilon, gamma, beta, y.reborrow());
+                        activation::forward_in_place(isa, layer.activation, y);
+                    }
+                }
+            }
+        });
+    }
+
+    /// BN(x) of layer `l`, and what the way back needs of it.
+    fn normalize_input(&mut self, batch: &mut Batch<'_>, l: usize) {
+        let (isa, network, size) = (batch.isa, &*batch.network, self.batch);
+        let layer = network.layers()[l];
+        let (before, after) = self.layers.split_at_mut(l);
+        let space = &mut after[0].norm;
+        let x = match before.last() {
+            Some(previous) => &previous.y,
+            None => &self.input,
+        };
+        let width = padded(layer.fan_in);
+        let x = rows(x, size, layer.fan_in);
+        let epsilon = network.batch_norm().map_or(0.0, |norm| norm.epsilon);
+        let norm = network.norm_padded(l);
+        let ([x_hat, mean, variance, inverse], normalized) = space.forward_parts(size);
+        let matrices = [
+            x_hat,
+            mean,
+            variance,
+            inverse,
+            matrix(normalized, size, width),
+        ];
+        let team = &mut *batch.team;
+        team.split_cols(width, LANES, matrices, |_, cols, matrices| {
+            let [mut x_hat, mean, variance, inverse, u] = matrices;
+            // The padding stays 0, whatever x has there.
+            let x = x.col_range(cols.start, cols.end.min(layer.fan_in));
+            for r in 0..size {
+                x_hat.row_mut(r)[..x.cols()].copy_from_slice(x.row(r));
+            }
+            let (gamma, beta) = (&norm.gamma[cols.clone()], &norm.beta[cols]);
+            let mut to = Normalized {
+                x_hat,
+                mean,
+                variance,
+                inverse,
+            };
+            to.normalize(isa, epsilon, gamma, beta, u);
+        });
+    }
+}
