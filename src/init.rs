@@ -3,6 +3,50 @@
 //! An initializer fills the weights of a fully connected layer with `fan_in` inputs and
 //! `fan_out` outputs, or its biases (with the fans of the same layer). [`gain()`] is the
 //! gain that goes with an activation.
+//!
+//! # The same in other libraries
+//!
+//! With n = fan_in, m = fan_out; U(a) uniform on (−a, a); T(σ) the normal law N(0, σ²) cut
+//! at ±2σ, which has the standard deviation 0.8796·σ. G is 1, but √2 for `he_*`, unless given;
+//! a name elsewhere that takes no G means this. `VS` is `VarianceScaling` of Keras and
+//! `variance_scaling` of JAX.
+//!
+//! | fanin | draws | PyTorch, `torch.nn.init` | Keras | JAX |
+//! |---|---|---|---|---|
+//! | `normal:S` | N(0, S²) | `normal_(w, std=S)` | `RandomNormal(stddev=S)` | `normal(S)` |
+//! | `uniform:A` | U(A) | `uniform_(w, -A, A)` | `RandomUniform(-A, A)` | – |
+//! | `truncated_normal:S` | T(S) | `trunc_normal_(w, std=S, a=-2*S, b=2*S)` | `TruncatedNormal(stddev=S)` | `truncated_normal(S)` |
+//! | `lecun_normal:G` | N(0, G²/n) | `kaiming_normal_(w, nonlinearity="linear")` | `VS(G², "fan_in", "untruncated_normal")` | `VS(G², "fan_in", "normal")` |
+//! | `lecun_uniform:G` | U(G·√(3/n)) | `kaiming_uniform_(w, nonlinearity="linear")` | `LecunUniform` | `lecun_uniform` |
+//! | `lecun_truncated_normal:G` | T(G·√(1/n)/0.8796) | – | **`LecunNormal`** | **`lecun_normal`** |
+//! | `glorot_normal:G` | N(0, 2G²/(n + m)) | `xavier_normal_(w, gain=G)` | `VS(G², "fan_avg", "untruncated_normal")` | `VS(G², "fan_avg", "normal")` |
+//! | `glorot_uniform:G` | U(G·√(6/(n + m))) | `xavier_uniform_(w, gain=G)` | `GlorotUniform` | `glorot_uniform` |
+//! | `glorot_truncated_normal:G` | T(G·√(2/(n + m))/0.8796) | – | **`GlorotNormal`** | **`glorot_normal`** |
+//! | `he_normal:G` | N(0, G²/n) | `kaiming_normal_(w)` | `VS(G², "fan_in", "untruncated_normal")` | `VS(G², "fan_in", "normal")` |
+//! | `he_uniform:G` | U(G·√(3/n)) | `kaiming_uniform_(w)` | `HeUniform` | `he_uniform` |
+//! | `he_truncated_normal:G` | T(G·√(1/n)/0.8796) | – | **`HeNormal`** | **`he_normal`** |
+//! | `orthogonal:G` | G·Q, Q of Haar measure | `orthogonal_(w, gain=G)` | `Orthogonal(gain=G)` | `orthogonal(G)` |
+//! | `identity:G` | G·I | `eye_(w)` | `Identity(gain=G)` | – |
+//! | `sparse:K:S` | K of n into each output | `sparse_(w.T, f, std=S)`, K = n − ⌈f·n⌉ | – | – |
+//! | `sparse_out:K:S` | K of m out of each input | `sparse_(w, f, std=S)`, K = m − ⌈f·m⌉ | – | – |
+//!
+//! Where the same name is not the same:
+//!
+//! - `lecun_normal`, `glorot_normal` and `he_normal` of Keras and of JAX (there also
+//!   `xavier_normal`, `kaiming_normal`) are cut at 2σ. The papers, PyTorch and fanin do not
+//!   cut; what is cut is `*_truncated_normal` here.
+//! - `trunc_normal_` of PyTorch cuts at `a` and `b`, which are ±2 and not ±2·std unless given.
+//! - `uniform(A)` of JAX is uniform on \[0, A).
+//! - `w` of PyTorch is \[fan_out, fan_in\], the others' and fanin's \[fan_in, fan_out\]. The
+//!   fans are the same; but `sparse_` counts in the columns of `w`, which belong to inputs.
+//! - Without an argument STD and A are 1 here and in PyTorch (but 0.01 in `sparse_`, and
+//!   `uniform_` is on \[0, 1)), 0.05 in Keras, 0.01 in JAX.
+//! - What PyTorch gives a new `nn.Linear`, `kaiming_uniform_(w, a=√5)` and biases alike, is
+//!   U(1/√n): `lecun_uniform:0.57735027` for both. A `Dense` of Keras starts with
+//!   `glorot_uniform`, one of Flax with `lecun_truncated_normal`, biases `zeros`.
+//! - `mode="fan_out"` of PyTorch, Keras and JAX and `"fan_geo_avg"` of JAX have no name here.
+//!
+//! `tests/initializers.rs` checks the table against these libraries.
 
 mod distributions;
 mod gain;
@@ -76,8 +120,9 @@ pub enum Initializer {
     ///
     /// Martens, "Deep learning via Hessian-free optimization", 2010, where K is 15
     /// incoming connections and STD is 1. (`sparse_` of PyTorch is told what fraction of
-    /// the incoming connections is 0, instead of how many are not.) Biases, a matrix of
-    /// one row: all are N(0, STD²) for `sparse`, K of them for `sparse_out`.
+    /// each column is 0, instead of how many are not; a column of its weights \[fan_out,
+    /// fan_in\] has the outgoing connections of an input.) Biases, a matrix of one row:
+    /// all are N(0, STD²) for `sparse`, K of them for `sparse_out`.
     Sparse {
         /// The connections that are counted.
         connections: Connections,
