@@ -5,7 +5,7 @@ use fanin::init::Initializer;
 use fanin::probe::{Probe, ProbeConfig, ProbeData, probe};
 use fanin::random::{Purpose, Stream};
 use fanin::{Activation, Loss, Network};
-use fanin_kernels::reference::{Layer, Mlp};
+use fanin_kernels::reference::{Layer, LayerGradient, Mlp};
 
 fn figure(activation: Activation, init: &str, seed: u64) -> Probe {
     let config = ProbeConfig {
@@ -103,6 +103,7 @@ fn gradients_are_those_of_the_reference() {
             inputs: layer.fan_in,
             outputs: layer.fan_out,
             activation,
+            norm: None,
         });
         let mlp = Mlp {
             layers: layers.collect(),
@@ -120,7 +121,7 @@ fn gradients_are_those_of_the_reference() {
         let second = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>() / v.len() as f64;
         assert_near("inputs", found.inputs.second_moment, second(&x), 1e-6);
         assert_near("y", found.layers[2].outputs.second_moment, second(&y), 1e-5);
-        for (l, (dw, db)) in mlp.gradients(&x, &t, 9).iter().enumerate() {
+        for (l, LayerGradient { w: dw, b: db, .. }) in mlp.gradients(&x, &t, 9).iter().enumerate() {
             let layer = &found.layers[l];
             assert_near("dW", layer.weight_gradients.second_moment, second(dw), 1e-4);
             // The mean of dL/dz over samples and units is the mean of dL/db.

@@ -19,6 +19,7 @@ fn reference(network: &Network, loss: Loss) -> Mlp {
         inputs: layer.fan_in,
         outputs: layer.fan_out,
         activation: layer.activation,
+        norm: None,
     });
     Mlp {
         layers: layers.collect(),
@@ -104,9 +105,9 @@ fn every_activation_and_loss() {
                     (f64::from(mean) / expected - 1.0).abs() < 1e-5,
                     "{what}: loss {mean}"
                 );
-                for (l, (dw, db)) in mlp.gradients(&x, &targets, BATCH).iter().enumerate() {
-                    assert_close(&format!("{what}: dW{l}"), &gradient.dense_weights(l), dw);
-                    assert_close(&format!("{what}: db{l}"), &gradient.dense_biases(l), db);
+                for (l, g) in mlp.gradients(&x, &targets, BATCH).iter().enumerate() {
+                    assert_close(&format!("{what}: dW{l}"), &gradient.dense_weights(l), &g.w);
+                    assert_close(&format!("{what}: db{l}"), &gradient.dense_biases(l), &g.b);
                 }
             }
         }

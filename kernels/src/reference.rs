@@ -6,6 +6,9 @@
 use crate::{Activation, Loss, MatRef};
 use std::f64::consts::{PI, SQRT_2};
 
+mod mlp;
+pub use mlp::{Layer, LayerGradient, Mlp, Norm, Placement};
+
 /// The error function, to about 1e-15.
 pub fn erf(x: f64) -> f64 {
     if x.abs() < 2.5 {
@@ -142,126 +145,6 @@ pub fn gemm(alpha: f64, a: MatRef, b: MatRef, beta: f64, c: MatRef) -> Vec<f64> 
     out
 }
 
-/// A dense layer: y = f(x·W + b).
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// The weights, `[inputs, outputs]`.
-    pub w: Vec<f64>,
-    /// The biases, `[outputs]`.
-    pub b: Vec<f64>,
-    /// Width of x.
-    pub inputs: usize,
-    /// Width of y.
-    pub outputs: usize,
-    /// f
-    pub activation: Activation,
-}
-
-/// A multi-layer perceptron and its loss.
-#[derive(Clone, Debug)]
-pub struct Mlp {
-    /// From the input to the output.
-    pub layers: Vec<Layer>,
-    /// The loss; its mean over a batch is what [`Mlp::gradients`] differentiates.
-    pub loss: Loss,
-}
-
-impl Layer {
-    /// x·W + b of `batch` samples.
-    fn pre_activations(&self, x: &[f64], batch: usize) -> Vec<f64> {
-        assert_eq!(x.len(), batch * self.inputs);
-        assert_eq!(self.w.len(), self.inputs * self.outputs);
-        assert_eq!(self.b.len(), self.outputs);
-        let mut z = Vec::with_capacity(batch * self.outputs);
-        for s in 0..batch {
-            for j in 0..self.outputs {
-                let mut sum = self.b[j];
-                for i in 0..self.inputs {
-                    sum += x[s * self.inputs + i] * self.w[i * self.outputs + j];
-                }
-                z.push(sum);
-            }
-        }
-        z
-    }
-}
-
-impl Mlp {
-    /// The outputs of `batch` samples, `[batch, outputs]`; `x` is `[batch, inputs]`.
-    ///
-    /// # Panics
-    /// If a length does not match.
-    pub fn forward(&self, x: &[f64], batch: usize) -> Vec<f64> {
-        self.layers.iter().fold(x.to_vec(), |x, layer| {
-            let z = layer.pre_activations(&x, batch);
-            z.iter().map(|&z| activate(layer.activation, z)).collect()
-        })
-    }
-
-    /// The mean loss of `batch` samples with targets `t`, `[batch, outputs]`.
-    ///
-    /// # Panics
-    /// If a length does not match.
-    pub fn loss(&self, x: &[f64], t: &[f64], batch: usize) -> f64 {
-        let y = self.forward(x, batch);
-        self.output_gradient(&y, t, batch).0
-    }
-
-    /// The gradients (dW, db) of the mean loss, for each layer.
-    ///
-    /// # Panics
-    /// If a length does not match.
-    pub fn gradients(&self, x: &[f64], t: &[f64], batch: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
-        // Inputs and pre-activations of each layer.
-        let mut inputs = vec![x.to_vec()];
-        let mut zs = Vec::new();
-        for layer in &self.layers {
-            let z = layer.pre_activations(&inputs[inputs.len() - 1], batch);
-            inputs.push(z.iter().map(|&z| activate(layer.activation, z)).collect());
-            zs.push(z);
-        }
-        // `delta` is dL/dy of the layer at hand, then dL/dz.
-        let (_, mut delta) = self.output_gradient(&inputs[self.layers.len()], t, batch);
-        let mut gradients = Vec::new();
-        for (l, layer) in self.layers.iter().enumerate().rev() {
-            for (d, &z) in delta.iter_mut().zip(&zs[l]) {
-                *d *= derivative(layer.activation, z);
-            }
-            let (n_in, n_out) = (layer.inputs, layer.outputs);
-            let mut dw = vec![0.0; n_in * n_out];
-            let mut db = vec![0.0; n_out];
-            let mut dx = vec![0.0; batch * n_in];
-            for s in 0..batch {
-                for j in 0..n_out {
-                    let d = delta[s * n_out + j];
-                    db[j] += d;
-                    for i in 0..n_in {
-                        dw[i * n_out + j] += inputs[l][s * n_in + i] * d;
-                        dx[s * n_in + i] += layer.w[i * n_out + j] * d;
-                    }
-                }
-            }
-            gradients.push((dw, db));
-            delta = dx;
-        }
-        gradients.reverse();
-        gradients
-    }
-
-    /// The mean loss, and its gradient with respect to the outputs.
-    fn output_gradient(&self, y: &[f64], t: &[f64], batch: usize) -> (f64, Vec<f64>) {
-        assert_eq!(y.len(), t.len());
-        let n = y.len() / batch;
-        let (mut sum, mut gradient) = (0.0, Vec::new());
-        for (y, t) in y.chunks(n).zip(t.chunks(n)) {
-            let (l, g) = loss_and_gradient(self.loss, y, t);
-            sum += l;
-            gradient.extend(g.iter().map(|g| g / batch as f64));
-        }
-        (sum / batch as f64, gradient)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,77 +193,5 @@ mod tests {
         assert_eq!(gemm(1.0, a, b, 0.0, nan), [50.0, 122.0]);
         let t = gemm(1.0, b.transposed(), a.transposed(), 0.0, nan.transposed());
         assert_eq!(t, [50.0, 122.0]);
-    }
-
-    /// A linear congruential generator, uniform in (−1, 1): enough for a test.
-    fn uniform(state: &mut u64) -> f64 {
-        *state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (*state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-
-    #[test]
-    fn gradients_are_those_of_finite_differences() {
-        const SIZES: [usize; 4] = [5, 7, 4, 3];
-        const BATCH: usize = 3;
-        for activation in Activation::ALL {
-            for loss in Loss::ALL {
-                let mut state = 7;
-                let mut draw =
-                    |n: usize| -> Vec<f64> { (0..n).map(|_| uniform(&mut state)).collect() };
-                let layers = SIZES
-                    .windows(2)
-                    .map(|n| Layer {
-                        w: draw(n[0] * n[1]),
-                        b: draw(n[1]),
-                        inputs: n[0],
-                        outputs: n[1],
-                        activation,
-                    })
-                    .collect();
-                let x = draw(BATCH * SIZES[0]);
-                // Positive, each row's sum 1.
-                let mut t = draw(BATCH * SIZES[3]);
-                for row in t.chunks_mut(SIZES[3]) {
-                    row.iter_mut().for_each(|t| *t = t.exp());
-                    let sum: f64 = row.iter().sum();
-                    row.iter_mut().for_each(|t| *t /= sum);
-                }
-                let mut mlp = Mlp { layers, loss };
-                let gradients = mlp.gradients(&x, &t, BATCH);
-                assert_eq!(gradients.len(), 3);
-                for (l, (dw, db)) in gradients.iter().enumerate() {
-                    let weights = mlp.layers[l].w.len();
-                    for (i, &got) in dw.iter().chain(db).enumerate() {
-                        let mut at = |h: f64| {
-                            let layer = &mut mlp.layers[l];
-                            let p = if i < weights {
-                                &mut layer.w[i]
-                            } else {
-                                &mut layer.b[i - weights]
-                            };
-                            let old = std::mem::replace(p, *p + h);
-                            let value = mlp.loss(&x, &t, BATCH);
-                            let layer = &mut mlp.layers[l];
-                            if i < weights {
-                                layer.w[i] = old;
-                            } else {
-                                layer.b[i - weights] = old;
-                            }
-                            value
-                        };
-                        // Fourth order: (8(f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h.
-                        let h = 1e-3;
-                        let want =
-                            (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
-                        assert!(
-                            (got - want).abs() <= 1e-6 * want.abs() + 1e-10,
-                            "{activation} {loss} layer {l} parameter {i}: {got} against {want}"
-                        );
-                    }
-                }
-            }
-        }
     }
 }
