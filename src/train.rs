@@ -13,6 +13,7 @@ use crate::step::{Batch, Rule, Workspace};
 use fanin_kernels::Isa;
 use fanin_kernels::team::Team;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Test accuracy after a number of steps.
@@ -238,6 +239,30 @@ impl<'a> Trainer<'a> {
         let (isa, team) = (self.isa, &mut self.team);
         self.evaluator
             .count_correct(isa, team, &self.network, self.test)
+    }
+
+    /// The network's outputs for the test samples, row-major \[samples, outputs\].
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn test_outputs(&mut self) -> Result<Vec<f32>, Error> {
+        let width = self.network.outputs();
+        let length = self.test.len().saturating_mul(width);
+        let mut all = Vec::new();
+        all.try_reserve_exact(length)?;
+        all.resize(length, 0.0);
+        let all = Mutex::new(all);
+        let (isa, team) = (self.isa, &mut self.team);
+        let (network, test) = (&self.network, self.test);
+        self.evaluator
+            .outputs(isa, team, network, test, |range, outputs| {
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                let rows = all[range.start * width..range.end * width].chunks_exact_mut(width);
+                for (r, to) in rows.enumerate() {
+                    to.copy_from_slice(outputs.row(r));
+                }
+            });
+        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Trains for all steps of the configuration, or until `observer` or divergence ends

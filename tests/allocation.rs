@@ -3,6 +3,7 @@
 // Only an allocator can see it.
 #![allow(unsafe_code)]
 
+use fanin::batch_norm::{BatchNorm, Placement};
 use fanin::config::TrainConfig;
 use fanin::{Activation, InputPath, Loss, Samples, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -44,9 +45,15 @@ fn steps_and_evaluations_allocate_nothing() {
     let classes: Vec<u8> = (0..50).map(|i| i % 10).collect();
     for path in [InputPath::Sparse, InputPath::Dense] {
         let samples = Samples::from_bytes(&bytes, 100, &classes, path).unwrap();
-        for (activation, loss, momentum) in [
-            (Activation::Sigmoid, Loss::Mse, 0.0),
-            (Activation::Gelu, Loss::CrossEntropy, 0.9),
+        let input = BatchNorm {
+            placement: Placement::Input,
+            ..BatchNorm::default()
+        };
+        for (activation, loss, momentum, batch_norm) in [
+            (Activation::Sigmoid, Loss::Mse, 0.0, None),
+            (Activation::Gelu, Loss::CrossEntropy, 0.9, None),
+            (Activation::Tanh, Loss::Mse, 0.0, Some(BatchNorm::ARTICLE)),
+            (Activation::Gelu, Loss::Mse, 0.9, Some(input)),
         ] {
             for threads in [1, 2] {
                 let config = TrainConfig {
@@ -55,6 +62,7 @@ fn steps_and_evaluations_allocate_nothing() {
                     output_activation: activation,
                     loss,
                     momentum,
+                    batch_norm,
                     lr: 0.1,
                     batch: 7,
                     threads,

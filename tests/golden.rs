@@ -4,6 +4,7 @@
 //! The hashes are golden: a change of the kernels that changes one of them breaks every
 //! user's stored results. The same constants hold on aarch64.
 
+use fanin::batch_norm::{BatchNorm, Placement};
 use fanin::config::TrainConfig;
 use fanin::data::Dataset;
 use fanin::{Activation, InputPath, Isa, Loss, Run, Samples, Status, Trainer};
@@ -108,6 +109,48 @@ fn activations_that_need_the_pre_activation() {
     assert_eq!(
         run.weights_sha256,
         "bd1a73b0a88c595249ac603ceb141139b6c9b84173bef618b1c05b80d6ab7404"
+    );
+}
+
+#[test]
+fn batch_normalization_before_the_activation() {
+    let run = every_way(&TrainConfig {
+        init: "normal:0.01".parse().expect("a name"),
+        batch_norm: Some(BatchNorm::ARTICLE),
+        steps: 10,
+        eval_every: 10,
+        ..TrainConfig::default()
+    });
+    assert_eq!(run.status, Status::Ok);
+    assert_eq!(
+        run.weights_sha256,
+        "e06c44e18bfacefe6556b369cca61c7c9b9e02f7a3387aee5d21ce49ae8d93fc"
+    );
+}
+
+#[test]
+fn batch_normalization_of_the_inputs_with_momentum() {
+    let run = every_way(&TrainConfig {
+        layers: vec![784, 50, 23, 10],
+        activation: Activation::Gelu,
+        output_activation: Activation::Identity,
+        loss: Loss::CrossEntropy,
+        batch_norm: Some(BatchNorm {
+            placement: Placement::Input,
+            ..BatchNorm::default()
+        }),
+        lr: 0.05,
+        momentum: 0.5,
+        batch: 7,
+        steps: 8,
+        eval_every: 4,
+        seed: 4,
+        ..TrainConfig::default()
+    });
+    assert_eq!(run.status, Status::Ok);
+    assert_eq!(
+        run.weights_sha256,
+        "567793a4b80ab1aeea555c220dcfeefe7a7e211c89c4de657359595a837351d3"
     );
 }
 

@@ -3,10 +3,12 @@
 //!
 //! That the reference itself is right is shown by finite differences beside it.
 
+use fanin::batch_norm::{BatchNorm, NormLayers, Placement};
 use fanin::config::TrainConfig;
 use fanin::init::Initializer;
+use fanin::network::Norm;
 use fanin::{Activation, InputPath, Isa, Loss, Network, Samples, Trainer};
-use fanin_kernels::reference::{Layer, Mlp};
+use fanin_kernels::reference::{self, Layer, Mlp};
 
 const SIZES: [usize; 4] = [20, 33, 17, 5];
 const BATCH: usize = 6;
@@ -19,7 +21,15 @@ fn reference(network: &Network, loss: Loss) -> Mlp {
         inputs: layer.fan_in,
         outputs: layer.fan_out,
         activation: layer.activation,
-        norm: None,
+        norm: network.norm(l).map(|norm| reference::Norm {
+            placement: match layer.norm {
+                Some(Placement::Input) => reference::Placement::Input,
+                _ => reference::Placement::PreActivation,
+            },
+            gamma: widen(norm.gamma.to_vec()),
+            beta: widen(norm.beta.to_vec()),
+            epsilon: network.batch_norm().map_or(0.0, |n| f64::from(n.epsilon)),
+        }),
     });
     Mlp {
         layers: layers.collect(),
@@ -45,15 +55,22 @@ fn one_hot() -> Vec<f32> {
     t
 }
 
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0f64, |m, g| m.max(g.abs()))
+}
+
 fn assert_close(what: &str, ours: &[f32], reference: &[f64]) {
-    assert_eq!(ours.len(), reference.len());
     // Rounding errors scale with the sums that are formed, so with the largest entry.
-    let scale = reference.iter().fold(0f64, |m, g| m.max(g.abs()));
-    assert!(scale > 0.0, "{what}: the test would show nothing");
+    assert_within(what, ours, reference, 2e-6 * largest(reference));
+}
+
+fn assert_within(what: &str, ours: &[f32], reference: &[f64], tolerance: f64) {
+    assert_eq!(ours.len(), reference.len());
+    assert!(tolerance > 0.0, "{what}: the test would show nothing");
     for (i, (&ours, &reference)) in ours.iter().zip(reference).enumerate() {
         let error = (f64::from(ours) - reference).abs();
         assert!(
-            error <= 2e-6 * scale,
+            error <= tolerance,
             "{what}[{i}]: {ours:e}, not {reference:e}"
         );
     }
@@ -115,6 +132,82 @@ fn every_activation_and_loss() {
 }
 
 #[test]
+fn batch_normalization_with_every_activation() {
+    let names = "identity sigmoid tanh relu leaky_relu elu selu gelu softplus swish";
+    let targets: Vec<f64> = one_hot().into_iter().map(f64::from).collect();
+    let x: Vec<f64> = inputs().into_iter().map(f64::from).collect();
+    let samples = Samples::from_values(inputs(), SIZES[0], classes()).unwrap();
+    let norms = [Placement::PreActivation, Placement::Input]
+        .into_iter()
+        .flat_map(|p| [(p, NormLayers::All), (p, NormLayers::Hidden)]);
+    for ((placement, layers), isa) in
+        norms.flat_map(|n| Isa::available().into_iter().map(move |isa| (n, isa)))
+    {
+        for (activation, loss) in names
+            .split(' ')
+            .flat_map(|a| [(a, Loss::Mse), (a, Loss::CrossEntropy)])
+        {
+            let config = TrainConfig {
+                layers: SIZES.to_vec(),
+                activation: activation.parse::<Activation>().unwrap(),
+                output_activation: "tanh".parse::<Activation>().unwrap(),
+                batch_norm: Some(BatchNorm {
+                    placement,
+                    layers,
+                    epsilon: 0.01,
+                    ..BatchNorm::default()
+                }),
+                loss,
+                batch: BATCH,
+                seed: 5,
+                ..TrainConfig::default()
+            };
+            let mut trainer = Trainer::with_isa(config, &samples, &samples, isa).unwrap();
+            // γ and β that are not 1 and 0.
+            for l in 0..3 {
+                let Some(units) = trainer.network().norm(l).map(|n| n.gamma.len()) else {
+                    continue;
+                };
+                let draw = |a: usize, at: f32| -> Vec<f32> {
+                    (0..units).map(|i| at + (i * a % 7) as f32 / 10.0).collect()
+                };
+                let (gamma, beta) = (draw(3, 0.5), draw(5, -0.3));
+                let norm = Norm {
+                    gamma: &gamma,
+                    beta: &beta,
+                    running_mean: &vec![0.0; units],
+                    running_variance: &vec![1.0; units],
+                };
+                trainer.network_mut().set_norm(l, norm).unwrap();
+            }
+            let running = trainer.network().weights_sha256();
+            let (mean, gradient) = trainer.next_gradient().unwrap();
+            assert_eq!(trainer.network().weights_sha256(), running);
+            let mlp = reference(trainer.network(), loss);
+            let what = format!("{isa:?} {placement} {layers} {activation} {loss}");
+            let expected = mlp.loss(&x, &targets, BATCH);
+            assert!((f64::from(mean) / expected - 1.0).abs() < 1e-5, "{what}");
+            for (l, g) in mlp.gradients(&x, &targets, BATCH).iter().enumerate() {
+                // Normalization cancels most of what comes in, and all of db where it
+                // stands after b: errors scale with what there was before.
+                let scale = largest(&g.w).max(largest(&g.b)).max(largest(&g.beta));
+                let norm = gradient.norm(l);
+                let (dgamma, dbeta) = norm.map_or((&[][..], &[][..]), |n| (n.gamma, n.beta));
+                for (part, ours, reference) in [
+                    ("dW", &gradient.dense_weights(l)[..], &g.w),
+                    ("db", &gradient.dense_biases(l), &g.b),
+                    ("dgamma", dgamma, &g.gamma),
+                    ("dbeta", dbeta, &g.beta),
+                ] {
+                    let what = format!("{what}: {part}{l}");
+                    assert_within(&what, ours, reference, 4e-6 * scale);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_step_is_minus_lr_times_the_gradient_and_momentum_remembers() {
     for isa in Isa::available() {
         for momentum in [0.0f32, 0.9] {
@@ -167,11 +260,22 @@ fn evaluations_count_every_sample_once() {
                 Samples::from_bytes(&bytes, 20, &classes, InputPath::Dense),
                 Samples::from_values(values.clone(), 20, classes.clone()),
             ];
-            for (samples, threads) in kinds.iter().flat_map(|k| [(k, 1), (k, 3)]) {
+            // With the statistics of the whole set, for which each sample counts as well.
+            let input = BatchNorm {
+                placement: Placement::Input,
+                ..BatchNorm::ARTICLE
+            };
+            let norms = [None, Some(BatchNorm::ARTICLE), Some(input)];
+            for ((samples, threads), batch_norm) in kinds
+                .iter()
+                .flat_map(|k| [(k, 1), (k, 3)])
+                .flat_map(|k| norms.map(|norm| (k, norm)))
+            {
                 let samples = samples.as_ref().unwrap();
                 let config = TrainConfig {
                     layers: SIZES.to_vec(),
                     batch: 1,
+                    batch_norm,
                     threads,
                     ..TrainConfig::default()
                 };
@@ -180,11 +284,15 @@ fn evaluations_count_every_sample_once() {
                 let x: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
                 let outputs = mlp.forward(&x, usize::from(n));
                 let correct = outputs.chunks(5).zip(&classes).filter(|(y, class)| {
-                    let best = (0..5).max_by(|&a, &b| y[a].total_cmp(&y[b]));
+                    let best = (0..5).rev().max_by(|&a, &b| y[a].total_cmp(&y[b]));
                     best == Some(usize::from(**class))
                 });
-                let what = format!("{isa:?}, {n} samples, {threads} threads");
+                let what = format!("{isa:?}, {n} samples, {threads} threads, {batch_norm:?}");
                 assert_eq!(trainer.count_correct(), correct.count(), "{what}");
+                for (ours, reference) in trainer.test_outputs().unwrap().iter().zip(&outputs) {
+                    let error = (f64::from(*ours) - reference).abs();
+                    assert!(error < 1e-5, "{what}: {ours}, not {reference}");
+                }
             }
         }
     }
