@@ -231,7 +231,7 @@ fn training_and_running_statistics_are_those_of_pytorch() {
     let samples = samples();
     for (case, isa) in cases()
         .iter()
-        .flat_map(|c| Isa::available().into_iter().map(move |isa| (c, isa)))
+        .flat_map(|c| Isa::available().map(move |isa| (c, isa)))
     {
         for threads in [1, 2] {
             let config = TrainConfig {
@@ -314,7 +314,7 @@ fn frozen_layers_stay_and_the_others_are_trained_as_before() {
     ];
     for (batch_norm, isa) in norms
         .iter()
-        .flat_map(|n| Isa::available().into_iter().map(move |isa| (*n, isa)))
+        .flat_map(|n| Isa::available().map(move |isa| (*n, isa)))
     {
         for momentum in [0.0, 0.9] {
             let config = TrainConfig {
