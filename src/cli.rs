@@ -42,7 +42,7 @@ enum Command {
     /// Train a network (what `fanin` alone does, with every default)
     Train(Box<train::TrainArgs>),
     /// Show how activations and gradients spread through an untrained network
-    Probe(probe::ProbeArgs),
+    Probe(Box<probe::ProbeArgs>),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::DataCommand),

@@ -159,6 +159,20 @@ pub enum ConfigError {
         /// A target vector's width, or 1 + the largest class.
         needed: usize,
     },
+    /// A setting of `init` is out of its range.
+    #[error("weights '{init}': {expected}")]
+    Init {
+        /// The initializer.
+        init: String,
+        /// What the setting should be.
+        expected: &'static str,
+    },
+    /// `bias_init` is made for weights.
+    #[error("biases '{0}': it starts weights from data, and cannot start biases")]
+    BiasInit(String),
+    /// A probe would have to train.
+    #[error("a probe looks at networks before any training: it cannot start from '{0}'")]
+    ProbePretrained(String),
     /// Training and test targets are of different kinds.
     #[error("the training and the test targets must be of one kind: classes or vectors")]
     Kinds,
@@ -193,7 +207,7 @@ impl TrainConfig {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(ConfigError::Threads(self.threads));
         }
-        Ok(())
+        check_initializers(self.init, self.bias_init)
     }
 
     /// Floating-point operations of one step as dense arithmetic counts them: two for
@@ -217,6 +231,21 @@ impl TrainConfig {
             .map(|p| p[0] as f64 * p[1] as f64)
             .sum();
         2.0 * samples as f64 * all
+    }
+}
+
+/// Checks what an [`Initializer`] may hold but no text can say.
+pub(crate) fn check_initializers(
+    init: Initializer,
+    biases: Initializer,
+) -> Result<(), ConfigError> {
+    if let Err(expected) = init.check_settings() {
+        let init = init.to_string();
+        return Err(ConfigError::Init { init, expected });
+    }
+    match biases.needs_data() {
+        true => Err(ConfigError::BiasInit(biases.to_string())),
+        false => Ok(()),
     }
 }
 

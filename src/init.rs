@@ -54,12 +54,14 @@ mod gain;
 mod matrix_tests;
 mod name;
 mod orthogonal;
+mod pretraining;
 mod sparse;
 #[cfg(test)]
 mod tests;
 
 pub use gain::gain;
 pub use name::InitializerError;
+pub use pretraining::{MAX_VALUES, PerLayer, Pretraining};
 
 use crate::random::Stream;
 use fanin_kernels::MatMut;
@@ -72,7 +74,8 @@ use std::collections::TryReserveError;
 /// aliases of `glorot_*` and `he_*`.
 ///
 /// `orthogonal`, `identity` and `sparse*` are made for matrices: they take the biases of
-/// a layer as a matrix of one row.
+/// a layer as a matrix of one row. `lsuv` and `pretrained` look at the training samples
+/// ([`Initializer::needs_data`]); they are for weights only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initializer {
     /// `zeros`: all 0.
@@ -131,6 +134,20 @@ pub enum Initializer {
         /// STD, ≥ 0. Default 1.
         std: f32,
     },
+    /// `lsuv[:TOLERANCE[:ITERATIONS]]`, layer-sequential unit variance: from `orthogonal`,
+    /// layer by layer, W is divided by the standard deviation of x·W over a batch of
+    /// training samples (the first 256 of the training order, or all) and all units, until
+    /// |Var − 1| < TOLERANCE or ITERATIONS are done.
+    ///
+    /// Mishkin and Matas, "All you need is a good init", 2016.
+    Lsuv {
+        /// TOLERANCE, finite and > 0. Default 0.1.
+        tolerance: f32,
+        /// ITERATIONS, ≥ 1. Default 10.
+        iterations: u32,
+    },
+    /// `pretrained[:KEY=VALUE,…]`: greedy layer-wise pre-training with autoencoders.
+    Pretrained(Pretraining),
 }
 
 /// The connections of a unit that [`Initializer::Sparse`] counts.
@@ -203,7 +220,31 @@ impl Initializer {
         gain: std::f32::consts::SQRT_2,
     };
 
-    /// Fills `out` (any length), a vector, from `stream`, for a layer with these fans.
+    /// `lsuv` with its defaults.
+    pub const LSUV: Self = Self::Lsuv {
+        tolerance: name::LSUV_TOLERANCE,
+        iterations: name::LSUV_ITERATIONS,
+    };
+
+    /// Whether it goes on, once the parameters are drawn, by looking at the samples.
+    pub fn needs_data(self) -> bool {
+        matches!(self, Self::Lsuv { .. } | Self::Pretrained(_))
+    }
+
+    /// What is wrong with the settings of an initializer that needs data.
+    pub(crate) fn check_settings(self) -> Result<(), &'static str> {
+        match self {
+            Self::Lsuv {
+                tolerance,
+                iterations,
+            } if !(tolerance.is_finite() && tolerance > 0.0 && iterations >= 1) => Err(name::LSUV),
+            Self::Pretrained(settings) => settings.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills `out` (any length), a vector, from `stream`, for a layer with these fans; with
+    /// the start of an initializer that needs data.
     pub fn fill(self, stream: &mut Stream, fan_in: usize, fan_out: usize, out: &mut [f32]) {
         match self {
             Self::Zeros => out.fill(0.0),
@@ -226,6 +267,10 @@ impl Initializer {
                 }
             }
             Self::Orthogonal { gain } => orthogonal::vector(stream, f64::from(gain), out),
+            Self::Lsuv { .. } => orthogonal::vector(stream, 1.0, out),
+            Self::Pretrained(settings) => {
+                distributions::normal(stream, f64::from(settings.std), out);
+            }
             Self::Identity { gain } => {
                 let n = out.len();
                 sparse::identity(gain, MatMut::new(out, 1, n));
@@ -242,10 +287,11 @@ impl Initializer {
         }
     }
 
-    /// Fills W \[fan_in, fan_out\] from `stream`. The columns of a row must be contiguous.
+    /// Fills W \[fan_in, fan_out\] from `stream`, with the start of an initializer that
+    /// needs data. The columns of a row must be contiguous.
     ///
     /// # Errors
-    /// If there is no memory for the decomposition that `orthogonal` needs: W in f64, and
+    /// If there is no memory for the decomposition that `orthogonal` and `lsuv` need: W in f64, and
     /// some of its columns (at most all) once more. The others need none.
     pub fn fill_matrix(
         self,
@@ -254,6 +300,7 @@ impl Initializer {
     ) -> Result<(), TryReserveError> {
         match self {
             Self::Orthogonal { gain } => orthogonal::matrix(stream, f64::from(gain), w)?,
+            Self::Lsuv { .. } => orthogonal::matrix(stream, 1.0, w)?,
             Self::Identity { gain } => sparse::identity(gain, w),
             Self::Sparse {
                 connections,
@@ -266,7 +313,8 @@ impl Initializer {
             | Self::Normal(_)
             | Self::Uniform(_)
             | Self::TruncatedNormal(_)
-            | Self::Scaled { .. } => {
+            | Self::Scaled { .. }
+            | Self::Pretrained(_) => {
                 let (fan_in, fan_out) = (w.rows(), w.cols());
                 for r in 0..fan_in {
                     self.fill(stream, fan_in, fan_out, w.row_mut(r));

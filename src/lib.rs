@@ -50,6 +50,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data;
+mod data_init;
 mod error;
 mod evaluate;
 pub mod init;

@@ -13,7 +13,9 @@ pub use mean_field::{DepthScales, Variances};
 pub use moments::{BINS, Histogram, Moments};
 
 use crate::Error;
+use crate::config::{ConfigError, check_initializers};
 use crate::data::Split;
+use crate::data_init::{LSUV_SAMPLES, lsuv};
 use crate::init::Initializer;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
@@ -112,11 +114,25 @@ pub enum ProbeData<'a> {
 pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> {
     let isa = Isa::from_env()?;
     let f = config.activation;
+    check_initializers(config.init, config.bias_init)?;
+    if let Initializer::Pretrained(_) = config.init {
+        return Err(ConfigError::ProbePretrained(config.init.to_string()).into());
+    }
     let mut network = Network::zeros(&config.layers, f, f)?;
     network.initialize(config.init, config.bias_init, config.seed)?;
     let n = config.samples;
     let mut batch = Batch::inputs(config, data, network.inputs())?;
     let inputs = Moments::of(batch.rows(network.inputs()));
+    if let Initializer::Lsuv {
+        tolerance,
+        iterations,
+    } = config.init
+    {
+        let x = batch
+            .view(network.inputs())
+            .row_range(0, n.min(LSUV_SAMPLES));
+        lsuv(isa, &mut network, x, tolerance, iterations)?;
+    }
 
     // Forward, keeping what the way back needs: x of every layer, and z.
     let mut passed = Vec::with_capacity(network.layers().len());
@@ -262,7 +278,6 @@ impl Batch {
 }
 
 fn check_images(config: &ProbeConfig, split: &Split, cols: usize) -> Result<(), Error> {
-    use crate::config::ConfigError;
     let error = if split.pixels() != cols {
         ConfigError::Inputs {
             layer: cols,

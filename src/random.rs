@@ -21,6 +21,12 @@ pub enum Purpose {
     Inputs,
     /// The gradient that a probe sends back from the output.
     OutputGradient,
+    /// The decoder's weights of a layer's autoencoder.
+    DecoderWeights,
+    /// The order of the samples in pre-training: a layer's epoch.
+    PretrainingOrder,
+    /// Which inputs of a layer's autoencoder are set to 0.
+    MaskingNoise,
 }
 
 impl Purpose {
@@ -31,6 +37,9 @@ impl Purpose {
             Self::Order => "order",
             Self::Inputs => "inputs",
             Self::OutputGradient => "output gradient",
+            Self::DecoderWeights => "decoder weights",
+            Self::PretrainingOrder => "pre-training order",
+            Self::MaskingNoise => "masking noise",
         }
     }
 }

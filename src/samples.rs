@@ -1,7 +1,9 @@
 //! Training or test samples, in the form the engine reads.
 
-use fanin_kernels::Isa;
+use crate::step::gather_rows;
 use fanin_kernels::sparse::{self, SparseBytes};
+use fanin_kernels::{AlignedBuffer, Isa, padded};
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 /// Samples and what they should give.
@@ -237,6 +239,42 @@ impl Samples {
     pub(crate) fn prefetch(&self, isa: Isa, samples: &[u32]) {
         if let Inputs::Sparse(rows) = &self.inputs {
             sparse::prefetch(isa, rows, samples);
+        }
+    }
+
+    /// The inputs of the samples `ids` as numbers, \[ids.len(), padded(cols)\], the padding
+    /// being 0.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    ///
+    /// # Panics
+    /// If a sample does not exist.
+    pub(crate) fn dense_rows(&self, ids: &[u32]) -> Result<AlignedBuffer, TryReserveError> {
+        let width = padded(self.cols());
+        let mut rows = AlignedBuffer::zeroed(ids.len().saturating_mul(width))?;
+        self.copy_rows(ids, &mut rows);
+        Ok(rows)
+    }
+
+    /// [`Samples::dense_rows`] into memory that is there; its padding is not touched.
+    pub(crate) fn copy_rows(&self, ids: &[u32], to: &mut [f32]) {
+        let cols = self.cols();
+        let values = byte_values();
+        match &self.inputs {
+            Inputs::Sparse(rows) => {
+                for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(ids) {
+                    to[..cols].fill(0.0);
+                    let (columns, bytes) = rows.row(row as usize);
+                    for (&column, &byte) in columns.iter().zip(bytes) {
+                        to[usize::from(column)] = values[usize::from(byte)];
+                    }
+                }
+            }
+            Inputs::Bytes(bytes, _) => {
+                gather_rows(to, bytes, cols, ids, |v| values[usize::from(v)]);
+            }
+            Inputs::Values(all, _) => gather_rows(to, all, cols, ids, |v| v),
         }
     }
 

@@ -6,6 +6,8 @@ pub use order::Order;
 
 use crate::Error;
 use crate::config::{ConfigError, LayerRange, TrainConfig};
+use crate::data_init;
+pub use crate::data_init::PretrainProgress;
 use crate::evaluate::Evaluator;
 use crate::network::Network;
 use crate::samples::Samples;
@@ -60,6 +62,11 @@ impl Status {
 pub trait Observer {
     /// After each evaluation.
     fn evaluated(&mut self, _evaluation: Evaluation) {}
+
+    /// After each step of pre-training, while a trainer is built. `Break` ends it.
+    fn pretrained(&mut self, _progress: PretrainProgress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 
     /// After each step, with the batch's mean loss before it. `Break` ends the run.
     fn stepped(&mut self, _step: u64, _loss: f32) -> ControlFlow<()> {
@@ -149,12 +156,29 @@ impl<'a> Trainer<'a> {
         test: &'a Samples,
         isa: Isa,
     ) -> Result<Self, Error> {
+        Self::observed(config, train, test, isa, &mut ())
+    }
+
+    /// [`Trainer::with_isa`], with an observer that is told of pre-training and may end
+    /// it early.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn observed(
+        config: TrainConfig,
+        train: &'a Samples,
+        test: &'a Samples,
+        isa: Isa,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Error> {
         config.check()?;
         let (activation, output) = (config.activation, config.output_activation);
         let norm = config.batch_norm;
         let mut network = Network::with_batch_norm(&config.layers, activation, output, norm)?;
         check_samples(&config, &network, train, test)?;
         network.initialize(config.init, config.bias_init, config.seed)?;
+        let mut team = Team::new(config.threads).map_err(Error::Threads)?;
+        data_init::initialize(&config, isa, &mut team, &mut network, train, observer)?;
         let rule = match config.momentum {
             0.0 => Rule::Sgd,
             momentum => Rule::Momentum(momentum),
@@ -167,7 +191,7 @@ impl<'a> Trainer<'a> {
             test,
             isa,
             rule,
-            team: Team::new(config.threads).map_err(Error::Threads)?,
+            team,
             workspace,
             evaluator,
             order: Order::new(config.seed, n),

@@ -112,6 +112,43 @@ fn activations_that_need_the_pre_activation() {
     );
 }
 
+/// A small network whose weights start as `init` says.
+fn from_data(init: &str) -> Run {
+    every_way(&TrainConfig {
+        layers: vec![784, 37, 19, 10],
+        init: init.parse().expect("a name"),
+        steps: 20,
+        eval_every: 0,
+        seed: 4,
+        ..TrainConfig::default()
+    })
+}
+
+#[test]
+fn unit_variance() {
+    let run = from_data("lsuv:0.01");
+    assert_eq!(
+        run.weights_sha256,
+        "40233257fd0b01de6e830331cef6ed19be75add447d1c546c70beb6da888f45c"
+    );
+}
+
+#[test]
+fn pretraining() {
+    for (init, hash) in [
+        (
+            "pretrained:steps=30",
+            "0b7c304fe72dad0fcf563fb2ec61740c2594329e38318017edcd03be226f8e2b",
+        ),
+        (
+            "pretrained:untied,noise=0.25,steps=20/40,lr=0.5/0.1",
+            "74232a0e65466fb665010eb3b9d15ac63441de020122adfa8270795989fad9bf",
+        ),
+    ] {
+        assert_eq!(from_data(init).weights_sha256, hash, "{init}");
+    }
+}
+
 #[test]
 fn batch_normalization_before_the_activation() {
     let run = every_way(&TrainConfig {

@@ -187,3 +187,31 @@ fn figures_have_a_bar_for_each_bin_that_is_not_empty() {
     let nowhere = folder.path().join("none").join("figure.svg");
     assert!(fanin::report::histograms(&nowhere, "", &found).is_err());
 }
+
+#[test]
+fn unit_variance_before_the_nonlinearity() {
+    // Without biases the outputs of identity layers are what has unit variance.
+    let config = ProbeConfig {
+        layers: vec![50, 40, 60, 30],
+        init: "lsuv:0.01".parse().unwrap(),
+        activation: Activation::Identity,
+        samples: 200,
+        ..ProbeConfig::default()
+    };
+    let found = probe(&config, ProbeData::Gaussian).unwrap();
+    for layer in &found.layers {
+        assert_near("sd", layer.outputs.standard_deviation, 1.0, 0.006);
+    }
+    for (init, bias_init, error) in [
+        ("pretrained", "zeros", "a probe looks at networks before"),
+        ("zeros", "lsuv", "biases 'lsuv'"),
+    ] {
+        let config = ProbeConfig {
+            init: init.parse().unwrap(),
+            bias_init: bias_init.parse().unwrap(),
+            ..config.clone()
+        };
+        let found = probe(&config, ProbeData::Gaussian).unwrap_err();
+        assert!(found.to_string().starts_with(error), "{found}");
+    }
+}

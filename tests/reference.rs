@@ -140,8 +140,7 @@ fn batch_normalization_with_every_activation() {
     let norms = [Placement::PreActivation, Placement::Input]
         .into_iter()
         .flat_map(|p| [(p, NormLayers::All), (p, NormLayers::Hidden)]);
-    for ((placement, layers), isa) in
-        norms.flat_map(|n| Isa::available().map(move |isa| (n, isa)))
+    for ((placement, layers), isa) in norms.flat_map(|n| Isa::available().map(move |isa| (n, isa)))
     {
         for (activation, loss) in names
             .split(' ')

@@ -106,6 +106,47 @@ pub fn backward(
     });
 }
 
+/// `dx ← δ·Wᵀ`, the first half of [`backward`], bit for bit: W is read where it lies.
+///
+/// Shapes: `w` \[k, n\], `delta` \[batch, n\], `dx` \[batch, k rounded up to 16\]; n a
+/// multiple of 16, contiguous columns. The columns of `dx` from k on are set to 0.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn backward_data(isa: Isa, delta: MatRef<'_>, w: MatRef<'_>, dx: MatMut<'_>) {
+    let (batch, k, n) = (delta.rows(), w.rows(), w.cols());
+    assert!(delta.cols() == n && n.is_multiple_of(LANES));
+    assert!(delta.col_stride() == 1 && w.col_stride() == 1 && dx.col_stride() == 1);
+    assert!(dx.rows() == batch && dx.cols() == crate::padded(k));
+    if batch == 0 || k == 0 {
+        return;
+    }
+    isa.dispatch(BackwardData { delta, w, dx });
+}
+
+struct BackwardData<'a> {
+    delta: MatRef<'a>,
+    w: MatRef<'a>,
+    dx: MatMut<'a>,
+}
+
+impl Kernel for BackwardData<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for row in (0..self.w.rows()).step_by(LANES) {
+            let rows = LANES.min(self.w.rows() - row);
+            let weights = Place {
+                ptr: self.w.as_ptr().cast_mut(),
+                stride: self.w.row_stride(),
+            };
+            // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted.
+            unsafe { data_of_rows(s, row, rows, self.delta, weights, &mut self.dx) };
+        }
+    }
+}
+
 /// A matrix that may be the same as another: W, read through `weights` and written
 /// through `target`.
 #[derive(Clone, Copy)]
@@ -137,8 +178,8 @@ impl Kernel for Backward<'_> {
             // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted in `backward`;
             // with `updates` the target is borrowed exclusively.
             unsafe {
-                if self.dx.is_some() {
-                    self.backward_data(s, row, rows);
+                if let Some(dx) = &mut self.dx {
+                    data_of_rows(s, row, rows, self.delta, self.weights, dx);
                 }
                 if self.updates {
                     self.update(s, row, rows);
@@ -149,46 +190,6 @@ impl Kernel for Backward<'_> {
 }
 
 impl Backward<'_> {
-    /// `dx[:, row..row + 16] = δ·W[row..row + 16, :]ᵀ`, zero from column `row + rows` on.
-    ///
-    /// # Safety
-    /// - `row + rows ≤ k`, 1 ≤ `rows` ≤ 16; the shapes are those of [`backward`].
-    #[inline(always)]
-    unsafe fn backward_data<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
-        let Some(dx) = &mut self.dx else { return };
-        let batch = self.x.rows();
-        let (delta, delta_stride) = (self.delta.as_ptr(), self.delta.row_stride());
-        let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
-        // Rows past the last are read as the last and dropped at the end.
-        // SAFETY: row + r.min(rows − 1) < k, a row of W.
-        let w: [*const f32; LANES] = std::array::from_fn(|r| unsafe {
-            let r = row + r.min(rows - 1);
-            self.weights.ptr.add(r * self.weights.stride).cast_const()
-        });
-        let mut sample = 0;
-        while sample < batch {
-            // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
-            // `row` on (its width is k rounded up).
-            unsafe {
-                if S::REGISTERS >= 32 {
-                    let d = delta.add(sample * delta_stride);
-                    let dots = s.sum_each(dots_of_one(s, self.n, &w, d));
-                    s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, dots));
-                } else {
-                    // The last sample of an odd batch is paired with itself.
-                    let other = (sample + 1).min(batch - 1);
-                    let d = delta.add(sample * delta_stride);
-                    let e = delta.add(other * delta_stride);
-                    let [a, b] = dots_of_pair(s, self.n, &w, [d, e]);
-                    let (a, b) = (s.sum_each(a), s.sum_each(b));
-                    s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
-                    s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
-                }
-            }
-            sample += if S::REGISTERS >= 32 { 1 } else { 2 };
-        }
-    }
-
     /// `target[row..row + rows, :] += x[:, row..row + rows]ᵀ·scaled`.
     ///
     /// # Safety
@@ -222,6 +223,52 @@ impl Backward<'_> {
                 r += height;
             }
         }
+    }
+}
+
+/// `dx[:, row..row + 16] = δ·W[row..row + 16, :]ᵀ`, zero from column `row + rows` on.
+///
+/// # Safety
+/// - `row + rows ≤ k`, 1 ≤ `rows` ≤ 16; the shapes are those of [`backward`].
+#[inline(always)]
+unsafe fn data_of_rows<S: Simd>(
+    s: S,
+    row: usize,
+    rows: usize,
+    delta: MatRef<'_>,
+    weights: Place,
+    dx: &mut MatMut<'_>,
+) {
+    let (batch, n) = (delta.rows(), delta.cols());
+    let (delta, delta_stride) = (delta.as_ptr(), delta.row_stride());
+    let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
+    // Rows past the last are read as the last and dropped at the end.
+    // SAFETY: row + r.min(rows − 1) < k, a row of W.
+    let w: [*const f32; LANES] = std::array::from_fn(|r| unsafe {
+        let r = row + r.min(rows - 1);
+        weights.ptr.add(r * weights.stride).cast_const()
+    });
+    let mut sample = 0;
+    while sample < batch {
+        // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
+        // `row` on (its width is k rounded up).
+        unsafe {
+            if S::REGISTERS >= 32 {
+                let d = delta.add(sample * delta_stride);
+                let dots = s.sum_each(dots_of_one(s, n, &w, d));
+                s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, dots));
+            } else {
+                // The last sample of an odd batch is paired with itself.
+                let other = (sample + 1).min(batch - 1);
+                let d = delta.add(sample * delta_stride);
+                let e = delta.add(other * delta_stride);
+                let [a, b] = dots_of_pair(s, n, &w, [d, e]);
+                let (a, b) = (s.sum_each(a), s.sum_each(b));
+                s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
+                s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
+            }
+        }
+        sample += if S::REGISTERS >= 32 { 1 } else { 2 };
     }
 }
 

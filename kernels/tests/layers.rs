@@ -276,6 +276,10 @@ fn backward_takes_dx_from_the_old_weights_and_updates_by_one_chain() {
                     w.assert(&what, |p, c| updated(old.at(p, c), p, c));
                     dx.assert(&what, dots);
 
+                    let mut dx = new_dx();
+                    fused::backward_data(isa, d, old.view(), dx.view_mut());
+                    dx.assert(&what, dots);
+
                     let (mut sums, mut dx) = (other.clone(), new_dx());
                     let (weights, target) = (old.view(), sums.view_mut());
                     let update = Update::Into { weights, target };

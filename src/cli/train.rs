@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
 use crate::data::Dataset;
-use crate::train::{Evaluation, Observer, Status, Trainer};
+use crate::train::{Evaluation, Observer, PretrainProgress, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -43,7 +43,9 @@ pub(super) struct TrainArgs {
 
     /// Initial weights: zeros, constant:V, normal[:STD], uniform[:A],
     /// truncated_normal[:STD], {lecun,glorot,he}_{normal,uniform,truncated_normal}[:GAIN],
-    /// orthogonal[:GAIN], identity[:GAIN], sparse:K[:STD], sparse_out:K[:STD]
+    /// orthogonal[:GAIN], identity[:GAIN], sparse:K[:STD], sparse_out:K[:STD],
+    /// lsuv[:TOLERANCE[:ITERATIONS]], and autoencoders that are trained layer by layer:
+    /// pretrained[:untied,noise=SHARE,steps=N/N/…,lr=X/X/…,std=STD]
     #[arg(long, value_name = "NAME[:ARG]", default_value = "lecun_normal")]
     init: Initializer,
 
@@ -198,7 +200,9 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
     let test = Samples::from_split(&dataset.test, 0..dataset.test.len(), args.input);
     let (train, test) = (train.map_err(Error::from)?, test.map_err(Error::from)?);
     drop(dataset);
-    let mut trainer = Trainer::with_isa(config.clone(), &train, &test, isa)?;
+    let mut progress = Progress::new(config.steps, args.json, &signals);
+    let mut trainer = Trainer::observed(config.clone(), &train, &test, isa, &mut progress)?;
+    progress.start(config.steps);
     if let Some(file) = &args.load {
         let network = trainer.network_mut();
         let loaded = match args.load_layers {
@@ -208,7 +212,6 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
         loaded.map_err(Error::from)?;
     }
 
-    let mut progress = Progress::new(config.steps, args.json, &signals);
     let run = trainer.run(&mut progress);
     progress.finish()?;
     let total = started.elapsed();
@@ -240,6 +243,8 @@ struct Progress<'a> {
     bar: ProgressBar,
     json: bool,
     error: Option<std::io::Error>,
+    /// Of the layer in pre-training.
+    first_loss: f32,
 }
 
 impl<'a> Progress<'a> {
@@ -259,7 +264,15 @@ impl<'a> Progress<'a> {
             bar,
             json,
             error: None,
+            first_loss: 0.0,
         }
+    }
+
+    /// Sets the bar, that pre-training may have moved, to the start of the training.
+    fn start(&self, steps: u64) {
+        self.bar.set_length(steps);
+        self.bar.set_message("");
+        self.bar.reset();
     }
 
     /// Removes the bar; tells whether all lines could be written.
@@ -273,7 +286,50 @@ impl Observer for Progress<'_> {
     fn evaluated(&mut self, evaluation: Evaluation) {
         let percent = 100.0 * evaluation.accuracy();
         self.bar.set_message(format!("accuracy {percent:.2} %"));
-        let line = evaluation_line(&evaluation);
+        self.line(&evaluation_line(&evaluation));
+    }
+
+    fn pretrained(&mut self, progress: PretrainProgress) -> ControlFlow<()> {
+        let PretrainProgress {
+            layer,
+            layers,
+            step,
+            steps,
+            loss,
+        } = progress;
+        if step == 1 {
+            self.bar.set_length(u64::from(steps));
+            self.bar
+                .set_message(format!("pre-training layer {} of {layers}", layer + 1));
+            self.first_loss = loss;
+        }
+        if step.is_multiple_of(16) {
+            self.bar.set_position(u64::from(step));
+        }
+        if step == steps || !loss.is_finite() {
+            let end = match loss.is_finite() {
+                true => format!("{} to {loss}", self.first_loss),
+                false => "diverged, its start is kept".into(),
+            };
+            self.line(&format!(
+                "layer {} of {layers} pre-trained, {step} steps, loss {end}",
+                layer + 1
+            ));
+        }
+        self.go_on()
+    }
+
+    fn stepped(&mut self, step: u64, _loss: f32) -> ControlFlow<()> {
+        if step.is_multiple_of(16) {
+            self.bar.set_position(step);
+        }
+        self.go_on()
+    }
+}
+
+impl Progress<'_> {
+    /// Writes a line above the bar.
+    fn line(&mut self, line: &str) {
         // With --json stdout is for the object alone.
         let json = self.json;
         let written = self.bar.suspend(|| match json {
@@ -285,10 +341,7 @@ impl Observer for Progress<'_> {
         }
     }
 
-    fn stepped(&mut self, step: u64, _loss: f32) -> ControlFlow<()> {
-        if step.is_multiple_of(16) {
-            self.bar.set_position(step);
-        }
+    fn go_on(&self) -> ControlFlow<()> {
         match self.error.is_some() || self.signals.status().is_some() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -1,6 +1,6 @@
 //! The names of the initializers: reading and writing them.
 
-use super::{Connections, Fan, Initializer, Shape};
+use super::{Connections, Fan, Initializer, Pretraining, Shape};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +12,8 @@ pub enum InitializerError {
         "unknown initializer '{0}': expected zeros, constant:V, normal[:STD], uniform[:A], \
          truncated_normal[:STD], lecun_*|glorot_*|xavier_*|he_*|kaiming_* with * = \
          normal|uniform|truncated_normal and [:GAIN], orthogonal[:GAIN], identity[:GAIN], \
-         sparse:K[:STD], sparse_out:K[:STD]"
+         sparse:K[:STD], sparse_out:K[:STD], lsuv[:TOLERANCE[:ITERATIONS]], \
+         pretrained[:KEY=VALUE,…]"
     )]
     Unknown(String),
     /// The argument is missing, superfluous, or not a number in its range.
@@ -24,6 +25,13 @@ pub enum InitializerError {
         expected: &'static str,
     },
 }
+
+pub(super) const LSUV_TOLERANCE: f32 = 0.1;
+pub(super) const LSUV_ITERATIONS: u32 = 10;
+
+/// What `lsuv` expects.
+pub(super) const LSUV: &str =
+    "TOLERANCE must be a finite number > 0, ITERATIONS a whole number ≥ 1, as in lsuv:0.1:10";
 
 impl FromStr for Initializer {
     type Err = InitializerError;
@@ -84,6 +92,11 @@ impl FromStr for Initializer {
             "identity" => Ok(Self::Identity { gain: gain(1.0)? }),
             "sparse" => sparse(Connections::Incoming),
             "sparse_out" => sparse(Connections::Outgoing),
+            "lsuv" => lsuv(argument).ok_or(bad(LSUV)),
+            "pretrained" => argument
+                .map_or(Ok(Pretraining::DEFAULT), str::parse)
+                .map(Self::Pretrained)
+                .map_err(bad),
             _ => Err(InitializerError::Unknown(text.into())),
         }
     }
@@ -115,6 +128,22 @@ fn sparse_arguments(argument: Option<&str>) -> Option<(u32, f32)> {
     };
     let count = count.parse().ok()?;
     (count >= 1 && std.is_finite() && std >= 0.0).then_some((count, std))
+}
+
+/// Nothing, `TOLERANCE`, or `TOLERANCE:ITERATIONS`.
+fn lsuv(argument: Option<&str>) -> Option<Initializer> {
+    let Some(argument) = argument else {
+        return Some(Initializer::LSUV);
+    };
+    let (tolerance, iterations) = match argument.split_once(':') {
+        Some((tolerance, iterations)) => (tolerance, iterations.parse().ok()?),
+        None => (argument, LSUV_ITERATIONS),
+    };
+    let found = Initializer::Lsuv {
+        tolerance: tolerance.parse().ok()?,
+        iterations,
+    };
+    found.check_settings().ok().map(|()| found)
 }
 
 impl fmt::Display for Initializer {
@@ -165,6 +194,25 @@ impl fmt::Display for Initializer {
                 };
                 write!(f, "{name}:{count}")?;
                 optional(f, std, 1.0)
+            }
+            Self::Lsuv {
+                tolerance,
+                iterations,
+            } => {
+                f.write_str("lsuv")?;
+                if iterations == LSUV_ITERATIONS {
+                    optional(f, tolerance, LSUV_TOLERANCE)
+                } else {
+                    write!(f, ":{tolerance}:{iterations}")
+                }
+            }
+            Self::Pretrained(settings) => {
+                let colon = if settings == Pretraining::DEFAULT {
+                    ""
+                } else {
+                    ":"
+                };
+                write!(f, "pretrained{colon}{settings}")
             }
         }
     }

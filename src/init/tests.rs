@@ -29,6 +29,12 @@ fn names_round_trip() {
         "sparse:15:0.25",
         "sparse_out:1",
         "sparse_out:3:0",
+        "lsuv",
+        "lsuv:0.01",
+        "lsuv:0.1:3",
+        "pretrained",
+        "pretrained:untied",
+        "pretrained:untied,noise=0.25,steps=4000/1000/0,lr=0.1/0.5,std=0.1",
     ] {
         assert_eq!(text.parse::<Initializer>().unwrap().to_string(), text);
     }
@@ -43,6 +49,13 @@ fn names_round_trip() {
         ("orthogonal:1", "orthogonal"),
         ("identity:1.0", "identity"),
         ("sparse:4:1", "sparse:4"),
+        ("lsuv:0.1:10", "lsuv"),
+        ("lsuv:0.2:10", "lsuv:0.2"),
+        ("pretrained:std=0.01,steps=500", "pretrained"),
+        (
+            "pretrained:lr=1/2/2,steps=3/3,untied",
+            "pretrained:untied,steps=3,lr=1/2",
+        ),
     ] {
         assert_eq!(alias.parse::<Initializer>().unwrap().to_string(), name);
     }
@@ -89,6 +102,33 @@ fn nonsense_is_an_error() {
         "sparse:3:1:1",
         "sparse_out",
         "sparse_out:0:1",
+        "lsuv:",
+        "lsuv:0",
+        "lsuv:-0.1",
+        "lsuv:nan",
+        "lsuv:inf",
+        "lsuv:0.1:0",
+        "lsuv:0.1:",
+        "lsuv:0.1:1.5",
+        "lsuv:0.1:3:3",
+        "pretrained:",
+        "pretrained:tied",
+        "pretrained:untied=1",
+        "pretrained:untied,",
+        "pretrained:untied,untied",
+        "pretrained:noise=1",
+        "pretrained:noise=-0.1",
+        "pretrained:noise=nan",
+        "pretrained:noise",
+        "pretrained:steps=",
+        "pretrained:steps=-1",
+        "pretrained:steps=1/",
+        "pretrained:steps=1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1",
+        "pretrained:steps=4294967296",
+        "pretrained:lr=inf",
+        "pretrained:lr=0.1/x",
+        "pretrained:std=-1",
+        "pretrained:lr=1:std=1",
     ] {
         assert!(text.parse::<Initializer>().is_err(), "{text:?}");
     }
@@ -97,6 +137,11 @@ fn nonsense_is_an_error() {
         error("sparse:0"),
         "initializer 'sparse:0': expected :K or :K:STD, K a whole number ≥ 1 and STD a \
          finite number ≥ 0, as in sparse:15"
+    );
+    assert_eq!(
+        error("pretrained:noise=1,untied"),
+        "initializer 'pretrained:noise=1,untied': noise must be a number from 0 up to, but \
+         not including, 1"
     );
     assert!(error("orthogonl").contains("orthogonal[:GAIN]"));
 }
@@ -232,5 +277,47 @@ fn gains_are_the_customary_ones() {
     ] {
         let activation: Activation = activation.parse().unwrap();
         assert_eq!(gain(activation), expected, "{activation}");
+    }
+}
+
+#[test]
+fn values_by_layer() {
+    let steps = PerLayer::new(&[3, 1, 2, 2]).unwrap();
+    let found: Vec<i32> = [0, 1, 2, 3, 15, 16, usize::MAX]
+        .map(|l| steps.get(l))
+        .into();
+    assert_eq!(found, [3, 1, 2, 2, 2, 2, 2]);
+    assert_eq!(steps.values(), [3, 1, 2]);
+    assert_eq!(PerLayer::new(&[5, 5]).unwrap(), PerLayer::all(5));
+    let full: Vec<usize> = (0..MAX_VALUES).collect();
+    assert_eq!(PerLayer::new(&full).unwrap().get(99), MAX_VALUES - 1);
+    assert!(PerLayer::new(&[1; MAX_VALUES + 1]).is_none());
+    assert!(PerLayer::<u32>::new(&[]).is_none());
+}
+
+proptest::proptest! {
+    #[test]
+    fn settings_of_pretraining_round_trip(
+        tied: bool,
+        noise in 0f32..1.0,
+        steps in proptest::collection::vec(0u32.., 1..=MAX_VALUES),
+        lr in proptest::option::of(proptest::collection::vec(-1e30f32..1e30, 1..=MAX_VALUES)),
+        std in 0f32..1e30,
+    ) {
+        let init = Initializer::Pretrained(Pretraining {
+            tied,
+            noise,
+            steps: PerLayer::new(&steps).unwrap(),
+            lr: lr.map(|lr| PerLayer::new(&lr).unwrap()),
+            std,
+        });
+        proptest::prop_assert_eq!(init.to_string().parse(), Ok(init));
+    }
+
+    #[test]
+    fn no_text_panics(text in "(lsuv|pretrained):[a-z0-9=/,.:-]{0,20}") {
+        if let Ok(init) = text.parse::<Initializer>() {
+            proptest::prop_assert_eq!(init.to_string().parse(), Ok(init));
+        }
     }
 }

@@ -4,22 +4,34 @@ use crate::random::{Purpose, Stream};
 
 /// An endless sequence of sample numbers.
 ///
-/// Epoch e is the shuffle of 0 … n − 1 by the stream (seed, order, e) alone. A batch that
+/// Epoch e is the shuffle of 0 … n − 1 by the stream (seed, purpose, e) alone. A batch that
 /// reaches the end of an epoch is filled from the next.
 #[derive(Clone, Debug)]
 pub struct Order {
     seed: u64,
+    purpose: Purpose,
     epoch: u64,
     samples: Vec<u32>,
     next: usize,
 }
 
 impl Order {
-    /// The order of `n` samples.
+    /// The order of `n` samples in training.
     pub fn new(seed: u64, n: u32) -> Self {
+        Self::starting_at(seed, Purpose::Order, 0, n)
+    }
+
+    /// The order of `n` samples in the pre-training of layer `l`: its epochs are those
+    /// from l·2³² on, so that no layer's order depends on another's steps.
+    pub(crate) fn pretraining(seed: u64, l: u32, n: u32) -> Self {
+        Self::starting_at(seed, Purpose::PretrainingOrder, u64::from(l) << 32, n)
+    }
+
+    fn starting_at(seed: u64, purpose: Purpose, epoch: u64, n: u32) -> Self {
         let mut order = Self {
             seed,
-            epoch: 0,
+            purpose,
+            epoch,
             samples: (0..n).collect(),
             next: 0,
         };
@@ -31,7 +43,7 @@ impl Order {
         for (sample, i) in self.samples.iter_mut().zip(0..) {
             *sample = i;
         }
-        Stream::new(self.seed, Purpose::Order, self.epoch).shuffle(&mut self.samples);
+        Stream::new(self.seed, self.purpose, self.epoch).shuffle(&mut self.samples);
         self.next = 0;
     }
 
