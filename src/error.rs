@@ -29,6 +29,12 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// A figure that cannot be drawn.
+    #[error(transparent)]
+    Drawing(#[from] crate::report::FigureError),
+    /// A report that cannot be written.
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
     /// An instruction set that cannot be had.
     #[error(transparent)]
     Isa(#[from] IsaError),

@@ -53,6 +53,7 @@ pub mod data;
 mod data_init;
 mod error;
 mod evaluate;
+mod files;
 pub mod init;
 pub mod network;
 pub mod peak;
@@ -60,6 +61,7 @@ pub mod probe;
 pub mod random;
 pub mod report;
 pub mod samples;
+pub mod stats;
 mod step;
 pub mod train;
 

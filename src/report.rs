@@ -1,98 +1,186 @@
-//! Figures.
+//! Reports: tables, figures and verdicts, as HTML, Markdown, CSV and SVG.
+//!
+//! A [`Document`] says what there is to say; [`write`](fn@write) puts it into a folder:
+//!
+//! ```text
+//! report.html         everything in one file, for readers
+//! report.md           the same for GitHub, with links to the figures
+//! tables/NAME.csv     all digits of every table
+//! figures/NAME.svg    every figure
+//! ```
+
+pub mod csv;
+pub mod document;
+pub mod figures;
+pub mod html;
+pub mod markdown;
+mod text;
+
+pub use document::{Align, Block, Cell, Claim, Column, Document, Figure, Section, Table, Verdict};
+pub use figures::FigureError;
+pub(crate) use text::number;
 
 use crate::Error;
-use crate::probe::{BINS, LayerProbe, Probe};
-use plotters::prelude::*;
-use std::error::Error as StdError;
-use std::path::Path;
+use crate::files::write_whole;
+use crate::probe::Probe;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-/// Pixels of a panel: a layer's histogram.
-const PANEL: (u32, u32) = (260, 200);
-/// Panels in a row, at most.
-const COLUMNS: usize = 3;
-/// Pixels above the panels, for the title.
-const TITLE: u32 = 36;
-/// More layers than this are not drawn.
-const MOST: usize = 60;
+/// Why a report cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A file or folder cannot be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A name that cannot be that of a file or a link.
+    #[error("'{name}' cannot name a {what}: 1 to 100 of A-Z, a-z, 0-9, - and _ can")]
+    Name {
+        /// Table, figure or section.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two of a kind with one name.
+    #[error("there are two {what}s named '{name}'")]
+    Twice {
+        /// Table, figure or section.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A row that does not fit its table.
+    #[error("table '{table}', row {row}: {found} cells, expected {expected}")]
+    Row {
+        /// The table's name.
+        table: String,
+        /// The row, from 0.
+        row: usize,
+        /// Cells in it.
+        found: usize,
+        /// Columns of the table.
+        expected: usize,
+    },
+}
 
-/// Draws the histograms of a probe into an SVG file, a panel for each layer.
+/// Writes the report into the folder `dir`, which is made if need be: `report.html`,
+/// `report.md`, `tables/*.csv` and `figures/*.svg`.
 ///
-/// Bars are shares of the layer's outputs, to the scale of the fullest bin; each panel
-/// says the layer, its width and its outputs' standard deviation.
+/// Each file is written whole or not at all, those that point at others last. Other files
+/// in the folder stay.
+///
+/// # Errors
+/// [`Error::Report`]: before anything is written if a name is not allowed or used twice,
+/// or a row does not fit its table; or if a file cannot be written.
+pub fn write(dir: &Path, document: &Document) -> Result<(), Error> {
+    let parts = Parts::of(document)?;
+    for (folder, used) in [
+        ("tables", !parts.tables.is_empty()),
+        ("figures", !parts.figures.is_empty()),
+        ("", true),
+    ] {
+        if used {
+            let path = dir.join(folder);
+            std::fs::create_dir_all(&path).map_err(|source| ReportError::Io { path, source })?;
+        }
+    }
+    for figure in parts.figures {
+        let file = dir.join("figures").join(format!("{}.svg", figure.name));
+        write_file(file, &figure.svg)?;
+    }
+    for table in parts.tables {
+        let file = dir.join("tables").join(format!("{}.csv", table.name));
+        write_file(file, &csv::table(table))?;
+    }
+    write_file(dir.join("report.md"), &markdown::document(document))?;
+    write_file(dir.join("report.html"), &html::document(document))?;
+    Ok(())
+}
+
+fn write_file(path: PathBuf, text: &str) -> Result<(), ReportError> {
+    write_whole(&path, text.as_bytes()).map_err(|source| ReportError::Io { path, source })
+}
+
+/// What becomes a file of its own.
+#[derive(Default)]
+struct Parts<'a> {
+    tables: Vec<&'a Table>,
+    figures: Vec<&'a Figure>,
+    /// In lower case: some file systems do not tell cases apart.
+    names: HashSet<(&'static str, String)>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(document: &'a Document) -> Result<Self, ReportError> {
+        let mut parts = Self::default();
+        for section in &document.sections {
+            parts.check_name("section", &section.id)?;
+            parts.collect(&section.blocks)?;
+        }
+        Ok(parts)
+    }
+
+    fn collect(&mut self, blocks: &'a [Block]) -> Result<(), ReportError> {
+        for block in blocks {
+            match block {
+                Block::Table(table) => {
+                    self.check_name("table", &table.name)?;
+                    check_rows(table)?;
+                    self.tables.push(table);
+                }
+                Block::Figure(figure) => {
+                    self.check_name("figure", &figure.name)?;
+                    self.figures.push(figure);
+                }
+                Block::Details { blocks, .. } => self.collect(blocks)?,
+                Block::Paragraph(_) | Block::Claim(_) | Block::KeyValues(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_name(&mut self, what: &'static str, name: &str) -> Result<(), ReportError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let name = name.to_string();
+        if !(1..=100).contains(&name.len()) || !name.chars().all(allowed) {
+            return Err(ReportError::Name { what, name });
+        }
+        if !self.names.insert((what, name.to_ascii_lowercase())) {
+            return Err(ReportError::Twice { what, name });
+        }
+        Ok(())
+    }
+}
+
+fn check_rows(table: &Table) -> Result<(), ReportError> {
+    let expected = table.columns.len();
+    match table.rows.iter().position(|row| row.len() != expected) {
+        None => Ok(()),
+        Some(row) => Err(ReportError::Row {
+            table: table.name.clone(),
+            row,
+            found: table.rows[row].len(),
+            expected,
+        }),
+    }
+}
+
+/// Draws the histograms of a probe into an SVG file: [`figures::histograms`].
 ///
 /// # Errors
 /// If the file cannot be written, or there are more than 60 layers.
 pub fn histograms(path: &Path, title: &str, probe: &Probe) -> Result<(), Error> {
-    let error = |reason: String| Error::Figure {
+    let svg = figures::histograms(title, probe)?;
+    std::fs::write(path, svg).map_err(|e| Error::Figure {
         path: path.into(),
-        reason,
-    };
-    if probe.layers.len() > MOST {
-        let layers = probe.layers.len();
-        return Err(error(format!(
-            "{layers} layers are more than the {MOST} that can be drawn"
-        )));
-    }
-    let mut svg = String::new();
-    draw(&mut svg, title, probe).map_err(|e| error(e.to_string()))?;
-    std::fs::write(path, svg).map_err(|e| error(e.to_string()))
+        reason: e.to_string(),
+    })
 }
 
-fn draw(svg: &mut String, title: &str, probe: &Probe) -> Result<(), Box<dyn StdError>> {
-    let rows = probe.layers.len().div_ceil(COLUMNS);
-    let columns = probe.layers.len().min(COLUMNS);
-    let width = PANEL.0 * u32::try_from(columns)?;
-    let height = PANEL.1 * u32::try_from(rows)? + TITLE;
-    let root = SVGBackend::with_string(svg, (width, height)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let style = ("sans-serif", 15).into_font().color(&BLACK);
-    root.draw(&Text::new(title, (12, 12), style))?;
-    let (_, panels) = root.split_vertically(TITLE);
-    let panels = panels.split_evenly((rows, columns));
-    for (l, (layer, panel)) in probe.layers.iter().zip(&panels).enumerate() {
-        draw_panel(panel, l + 1, layer)?;
-    }
-    root.present()?;
-    Ok(())
-}
-
-fn draw_panel(
-    panel: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    l: usize,
-    layer: &LayerProbe,
-) -> Result<(), Box<dyn StdError>> {
-    let histogram = &layer.histogram;
-    let fullest = histogram.bins.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let caption = format!(
-        "layer {l} ({} units), sd {}",
-        layer.width,
-        number(layer.outputs.standard_deviation)
-    );
-    let mut chart = ChartBuilder::on(panel)
-        .margin(14)
-        .caption(caption, ("sans-serif", 13))
-        .x_label_area_size(20)
-        .build_cartesian_2d(-1.0..1.0, 0.0..1.05)?;
-    chart
-        .configure_mesh()
-        .disable_mesh()
-        .disable_y_axis()
-        .x_labels(5)
-        .draw()?;
-    let edge = |bin: usize| bin as f64 / BINS as f64 * 2.0 - 1.0;
-    let bars = histogram.bins.iter().enumerate().map(|(bin, &count)| {
-        let corners = [(edge(bin), 0.0), (edge(bin + 1), count as f64 / fullest)];
-        Rectangle::new(corners, RGBColor(38, 101, 168).filled())
-    });
-    chart.draw_series(bars)?;
-    Ok(())
-}
-
-/// Four significant digits, in at most nine characters.
-pub(crate) fn number(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".into(),
-        0.001..1000.0 => format!("{x:.4}"),
-        _ => format!("{x:.2e}"),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Files that are written whole or not at all.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The file that is written first: beside `path`, so that a rename suffices.
+fn partial_file(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
+}
+
+/// Writes `bytes` to a file beside `path`, which then takes its place.
+///
+/// # Errors
+/// If that cannot be done; then what was at `path` is still there.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = partial_file(path);
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    write().inspect_err(|_| {
+        // Nothing can be done about a file that cannot even be removed.
+        let _ = std::fs::remove_file(&partial);
+    })
+}
