@@ -7,6 +7,7 @@
 //! Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by
 //! Reducing Internal Covariate Shift", 2015.
 
+use crate::config::ConfigError;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -109,6 +110,18 @@ names!(NormLayers, "choice of normalized layers", "all or hidden", All "all", Hi
 names!(NormEval, "statistics for evaluation", "running or batch",
     Running "running", Batch "batch");
 
+impl fmt::Display for BatchNorm {
+    /// Where it stands and which layers have it: `batch normalization pre_activation, all
+    /// layers`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "batch normalization {}, {} layers",
+            self.placement, self.layers
+        )
+    }
+}
+
 impl BatchNorm {
     /// The article's: it normalizes the test set with its own statistics.
     pub const ARTICLE: Self = Self {
@@ -118,6 +131,17 @@ impl BatchNorm {
         momentum: 0.1,
         eval: NormEval::Batch,
     };
+
+    /// Checks ε and the momentum.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
+            return Err(ConfigError::Epsilon(self.epsilon));
+        }
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(ConfigError::NormMomentum(self.momentum));
+        }
+        Ok(())
+    }
 
     /// Whether layer `l` of `layers` has it.
     pub fn has(&self, l: usize, layers: usize) -> bool {

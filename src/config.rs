@@ -7,6 +7,7 @@ pub use layer_range::{LayerRange, LayerRangeError};
 use crate::batch_norm::{BatchNorm, NormEval, NormLayers};
 use crate::init::Initializer;
 use crate::samples::InputPath;
+use fanin_kernels::norm::MAX_SAMPLES;
 use fanin_kernels::team::MAX_THREADS;
 use fanin_kernels::{Activation, Loss};
 use serde::{Serialize, Serializer};
@@ -120,6 +121,9 @@ pub enum ConfigError {
     /// The momentum of the running statistics is outside of [0, 1].
     #[error("batch normalization's momentum {0}: expected a number from 0 to 1")]
     NormMomentum(f32),
+    /// Too many samples are to be normalized together.
+    #[error("batch normalization of {0} samples at once: expected fewer than {MAX_SAMPLES}")]
+    NormSamples(usize),
     /// More layers are frozen than there are, or all of them.
     #[error("layers {frozen} are frozen: the network has {layers}, and one must be trained")]
     Frozen {
@@ -191,12 +195,7 @@ impl TrainConfig {
             return Err(ConfigError::Momentum(self.momentum));
         }
         if let Some(norm) = self.batch_norm {
-            if !(norm.epsilon.is_finite() && norm.epsilon > 0.0) {
-                return Err(ConfigError::Epsilon(norm.epsilon));
-            }
-            if !(0.0..=1.0).contains(&norm.momentum) {
-                return Err(ConfigError::NormMomentum(norm.momentum));
-            }
+            norm.check()?;
         }
         let layers = self.layers.len().saturating_sub(1);
         if let Some(frozen) = self.frozen

@@ -8,20 +8,22 @@
 
 mod mean_field;
 mod moments;
+mod passes;
 
 pub use mean_field::{DepthScales, Variances};
 pub use moments::{BINS, Histogram, Moments};
 
 use crate::Error;
+use crate::batch_norm::BatchNorm;
 use crate::config::{ConfigError, check_initializers};
 use crate::data::Split;
 use crate::data_init::{LSUV_SAMPLES, lsuv};
 use crate::init::Initializer;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use fanin_kernels::{
-    Activation, AlignedBuffer, Gemm, Isa, MatMut, MatRef, activation, dense, padded,
-};
+use fanin_kernels::norm::MAX_SAMPLES;
+use fanin_kernels::{Activation, AlignedBuffer, Isa, MatMut, MatRef, padded};
+use passes::Passes;
 use serde::Serialize;
 
 /// A network to look at. The default is that of the article's figures: 2,000 samples of
@@ -36,7 +38,10 @@ pub struct ProbeConfig {
     pub bias_init: Initializer,
     /// Activation of every layer.
     pub activation: Activation,
-    /// Samples in the batch.
+    /// Batch normalization, with the statistics of the batch itself, γ = 1 and β = 0; its
+    /// `momentum` and `eval` do not matter.
+    pub batch_norm: Option<BatchNorm>,
+    /// Samples in the batch; with batch normalization fewer than 2²⁴.
     pub samples: usize,
     /// Decides the parameters, the Gaussian inputs and the gradient at the output.
     pub seed: u64,
@@ -49,6 +54,7 @@ impl Default for ProbeConfig {
             init: Initializer::LECUN_NORMAL,
             bias_init: Initializer::Zeros,
             activation: Activation::Tanh,
+            batch_norm: None,
             samples: 2_000,
             seed: 1,
         }
@@ -60,16 +66,19 @@ impl Default for ProbeConfig {
 pub struct LayerProbe {
     /// Outputs of the layer.
     pub width: usize,
-    /// Of the outputs y = f(x·W + b).
+    /// Of the outputs y = f(x·W + b), or, with batch normalization, f(BN(x·W + b)) or
+    /// f(BN(x)·W + b).
     pub outputs: Moments,
     /// Of the outputs.
     pub histogram: Histogram,
-    /// Of dL/dz, z = x·W + b, for each sample.
+    /// Of dL/dz for each sample, L being a sum over the samples; z = x·W + b, before any
+    /// normalization (or with BN(x) in the place of x).
     pub gradients: Moments,
     /// Of dL/dW, the mean over the samples.
     pub weight_gradients: Moments,
-    /// What the theory of wide networks says.
-    pub predicted: Predicted,
+    /// What the theory of wide networks says; `None` with batch normalization, which it
+    /// leaves out.
+    pub predicted: Option<Predicted>,
 }
 
 /// Standard deviations that mean-field theory predicts for a layer, from the variances
@@ -91,8 +100,9 @@ pub struct Probe {
     pub layers: Vec<LayerProbe>,
     /// fan_in·Var(w) and Var(b), the means over the layers.
     pub variances: Variances,
-    /// Where ever more layers with these variances would lead.
-    pub depth: DepthScales,
+    /// Where ever more layers with these variances would lead; `None` with batch
+    /// normalization, which the theory leaves out.
+    pub depth: Option<DepthScales>,
 }
 
 /// Where the inputs of a probe come from.
@@ -114,11 +124,12 @@ pub enum ProbeData<'a> {
 pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> {
     let isa = Isa::from_env()?;
     let f = config.activation;
+    check_batch_norm(config)?;
     check_initializers(config.init, config.bias_init)?;
     if let Initializer::Pretrained(_) = config.init {
         return Err(ConfigError::ProbePretrained(config.init.to_string()).into());
     }
-    let mut network = Network::zeros(&config.layers, f, f)?;
+    let mut network = Network::with_batch_norm(&config.layers, f, f, config.batch_norm)?;
     network.initialize(config.init, config.bias_init, config.seed)?;
     let n = config.samples;
     let mut batch = Batch::inputs(config, data, network.inputs())?;
@@ -134,62 +145,60 @@ pub fn probe(config: &ProbeConfig, data: ProbeData<'_>) -> Result<Probe, Error> 
         lsuv(isa, &mut network, x, tolerance, iterations)?;
     }
 
-    // Forward, keeping what the way back needs: x of every layer, and z.
+    let mut passes = Passes::new(isa, &network)?;
     let mut passed = Vec::with_capacity(network.layers().len());
-    for (l, layer) in network.layers().iter().enumerate() {
-        let (mut z, mut y) = (Batch::new(n, layer.width)?, Batch::new(n, layer.width)?);
-        let x = batch.view(layer.fan_in);
-        let (w, b) = (network.weights(l), network.biases(l));
-        dense::forward(isa, x, w, b, f, Some(z.view_mut()), y.view_mut());
-        passed.push((std::mem::replace(&mut batch, y), z));
+    for l in 0..network.layers().len() {
+        let (kept, y) = passes.forward(l, batch)?;
+        passed.push(kept);
+        batch = y;
     }
 
     let mut layers = Vec::with_capacity(passed.len());
-    let mut gemm = Gemm::new(isa)?;
     let mut stream = Stream::new(config.seed, Purpose::OutputGradient, 0);
     let mut gradient = Batch::new(n, padded(network.outputs()))?;
     gradient.fill(network.outputs(), || stream.normal() as f32);
     let mut y = batch;
     for (l, layer) in network.layers().iter().enumerate().rev() {
-        let Some((x, z)) = passed.pop() else { break };
-        // dL/dz, in the place of dL/dy.
-        let delta = gradient.view_mut();
-        activation::backward(isa, f, z.view(layer.width), y.view(layer.width), delta);
-        let delta = gradient.view(layer.fan_out);
-        let mut dw = Batch::new(layer.fan_in, layer.fan_out)?;
-        let mean = 1.0 / (n as f32).max(1.0);
-        let x_t = x.view(layer.fan_in).transposed();
-        gemm.run(mean, x_t, delta, 0.0, dw.view_mut());
+        let Some(kept) = passed.pop() else { break };
+        passes.delta(l, &kept, &y, &mut gradient)?;
+        let dw = passes.weight_gradient(l, &kept, &gradient)?;
         layers.push(LayerProbe {
             width: layer.fan_out,
             outputs: Moments::of(y.rows(layer.fan_out)),
             histogram: Histogram::of(y.rows(layer.fan_out)),
             gradients: Moments::of(gradient.rows(layer.fan_out)),
             weight_gradients: Moments::of(dw.rows(layer.fan_out)),
-            predicted: Predicted::default(),
+            predicted: None,
         });
         if l > 0 {
-            let mut dx = Batch::new(n, padded(layer.fan_in))?;
-            let w = network.weights(l).col_range(0, layer.fan_out);
-            let to = dx.view_mut().split_at_col(layer.fan_in).0;
-            gemm.run(1.0, delta, w.transposed(), 0.0, to);
-            gradient = dx;
+            gradient = passes.input_gradient(l, &kept, &gradient)?;
         }
-        y = x;
+        y = kept.x;
     }
     layers.reverse();
-    let variances = predict(&network, f, inputs.second_moment, &mut layers);
+    let variances = variances(&network);
+    let mean = |value: fn(&Variances) -> f64| {
+        variances.iter().map(value).sum::<f64>() / (variances.len() as f64).max(1.0)
+    };
+    let mean = Variances {
+        weights: mean(|v| v.weights),
+        biases: mean(|v| v.biases),
+    };
+    let predictable = config.batch_norm.is_none();
+    if predictable {
+        predict(&network, &variances, inputs.second_moment, &mut layers);
+    }
     Ok(Probe {
         inputs,
         layers,
-        variances,
-        depth: DepthScales::of(f, variances),
+        variances: mean,
+        depth: predictable.then(|| DepthScales::of(f, mean)),
     })
 }
 
-/// Fills in what is predicted; returns the mean variances.
-fn predict(network: &Network, f: Activation, inputs: f64, layers: &mut [LayerProbe]) -> Variances {
-    let variances: Vec<Variances> = (0..layers.len())
+/// Of each layer.
+fn variances(network: &Network) -> Vec<Variances> {
+    (0..network.layers().len())
         .map(|l| {
             let second = |v: Vec<f32>| Moments::of([&v[..]].into_iter()).second_moment;
             Variances {
@@ -197,29 +206,30 @@ fn predict(network: &Network, f: Activation, inputs: f64, layers: &mut [LayerPro
                 biases: second(network.dense_biases(l)),
             }
         })
-        .collect();
+        .collect()
+}
+
+/// Fills in what is predicted, from the second moment of the `inputs`.
+fn predict(network: &Network, variances: &[Variances], inputs: f64, layers: &mut [LayerProbe]) {
     let mut second = inputs;
     let mut slopes = Vec::with_capacity(layers.len());
-    for (layer, v) in layers.iter_mut().zip(&variances) {
+    let mut predicted = Vec::with_capacity(layers.len());
+    for (layer, v) in network.layers().iter().zip(variances) {
         let q = v.weights * second + v.biases;
-        let (mean, next) = mean_field::outputs(f, q);
-        layer.predicted.outputs = (next - mean * mean).max(0.0).sqrt();
-        slopes.push(mean_field::slope(f, q));
+        let (mean, next) = mean_field::outputs(layer.activation, q);
+        predicted.push((next - mean * mean).max(0.0).sqrt());
+        slopes.push(mean_field::slope(layer.activation, q));
         second = next;
     }
     let mut gradient = 1.0;
     for (l, layer) in layers.iter_mut().enumerate().rev() {
         gradient *= slopes[l];
-        layer.predicted.gradients = gradient.sqrt();
+        layer.predicted = Some(Predicted {
+            outputs: predicted[l],
+            gradients: gradient.sqrt(),
+        });
         let shape = &network.layers()[l];
         gradient *= variances[l].weights * shape.fan_out as f64 / shape.fan_in as f64;
-    }
-    let mean = |value: fn(&Variances) -> f64| {
-        variances.iter().map(value).sum::<f64>() / (variances.len() as f64).max(1.0)
-    };
-    Variances {
-        weights: mean(|v| v.weights),
-        biases: mean(|v| v.biases),
     }
 }
 
@@ -274,6 +284,17 @@ impl Batch {
         self.data
             .chunks_exact(self.width)
             .map(move |row| &row[..cols])
+    }
+}
+
+fn check_batch_norm(config: &ProbeConfig) -> Result<(), ConfigError> {
+    let Some(norm) = config.batch_norm else {
+        return Ok(());
+    };
+    norm.check()?;
+    match config.samples < MAX_SAMPLES {
+        true => Ok(()),
+        false => Err(ConfigError::NormSamples(config.samples)),
     }
 }
 

@@ -120,7 +120,8 @@ fn divergence_is_a_result() {
 
 #[test]
 fn usage_errors_end_with_2() {
-    let cases: [(&[&str], &str); 9] = [
+    const NO_EPSILON: [&str; 5] = ["probe", "--batch-norm", "input", "--bn-epsilon", "0"];
+    let cases: [(&[&str], &str); 10] = [
         (&["train", "--inti", "zeros"], "--init"),
         (&["train", "--init", "hee_normal"], "expected zeros"),
         (&["train", "--activation", "relo"], "relu"),
@@ -130,6 +131,7 @@ fn usage_errors_end_with_2() {
         (&["train", "--threads", "0"], "0 threads"),
         (&["train", "--layers", "783,10"], "784"),
         (&["train", "--hold-out", "60000"], "leaves nothing"),
+        (&NO_EPSILON, "epsilon 0"),
     ];
     for (args, expected) in cases {
         let assert = fanin().args(args).assert().code(2);
@@ -251,22 +253,38 @@ fn signals_end_a_run_with_what_is_done() {
 #[test]
 fn probes_are_the_same_on_every_instruction_set() {
     let small = ["probe", "--layers", "40,33,17", "--samples", "50"];
-    let probe = |isa: Option<&str>| {
+    let normalized = ["--batch-norm", "input", "--bn-layers", "hidden"];
+    let run = |isa: Option<&str>, more: &[&str]| {
         let mut command = fanin();
         if let Some(isa) = isa {
             command.env("FANIN_ISA", isa);
         }
-        json(command.args(small))
+        json(command.args(small).args(more))
     };
+    let probe = |isa| run(isa, &[]);
     let report = probe(None);
     assert_eq!(report["activation"], "tanh");
     assert_eq!(report["probe"]["layers"][1]["width"], 17);
     assert_eq!(probe(Some("portable")), report);
+    assert_eq!(report["batch_norm"], "off");
+    assert!(report["probe"]["layers"][0]["predicted"].is_object());
     fanin()
         .args(small)
         .assert()
         .success()
-        .stdout(contains("gradient sd"));
+        .stdout(contains("gradient sd").and(contains("predicted")));
+    let report = run(None, &normalized);
+    assert_eq!(run(Some("portable"), &normalized), report);
+    assert_eq!(report["batch_norm"], "input");
+    assert_eq!(report["bn_layers"], "hidden");
+    assert!(report["probe"]["layers"][0]["predicted"].is_null());
+    assert!(report["probe"]["depth"].is_null());
+    fanin()
+        .args(small)
+        .args(normalized)
+        .assert()
+        .success()
+        .stdout(contains("no predictions").and(contains("predicted").not()));
     fanin()
         .args(["probe", "--data", "mnist"])
         .assert()

@@ -1,11 +1,12 @@
 //! What a probe measures, against published numbers and the f64 reference.
 
+use fanin::batch_norm::{BatchNorm, NormLayers, Placement};
 use fanin::data::Split;
 use fanin::init::Initializer;
-use fanin::probe::{Probe, ProbeConfig, ProbeData, probe};
+use fanin::probe::{Moments, Probe, ProbeConfig, ProbeData, probe};
 use fanin::random::{Purpose, Stream};
 use fanin::{Activation, Loss, Network};
-use fanin_kernels::reference::{Layer, LayerGradient, Mlp};
+use fanin_kernels::reference::{Layer, LayerGradient, Mlp, Norm};
 
 fn figure(activation: Activation, init: &str, seed: u64) -> Probe {
     let config = ProbeConfig {
@@ -39,18 +40,11 @@ fn the_articles_tanh_figures() {
         assert!(probe.layers.iter().all(|l| l.outputs.mean.abs() < 0.01));
         for layer in &probe.layers {
             let (outputs, gradients) = (layer.outputs, layer.gradients);
-            assert_near(
-                init,
-                layer.predicted.outputs,
-                outputs.standard_deviation,
-                0.03,
-            );
-            assert_near(
-                init,
-                layer.predicted.gradients,
-                gradients.standard_deviation,
-                0.1,
-            );
+            let predicted = layer.predicted.unwrap();
+            let sd = outputs.standard_deviation;
+            assert_near(init, predicted.outputs, sd, 0.03);
+            let sd = gradients.standard_deviation;
+            assert_near(init, predicted.gradients, sd, 0.1);
         }
         assert_eq!(probe.layers[8].histogram.total(), 2_000 * 350);
     }
@@ -80,58 +74,172 @@ fn the_articles_relu_figures() {
     }
 }
 
+// As above: 0.628 at the first and 0.629 at the last layer, √E[tanh²] of N(0, 1).
+#[test]
+fn the_articles_batch_normalized_figure() {
+    let config = ProbeConfig {
+        init: "normal:1".parse().unwrap(),
+        batch_norm: Some(norm(Placement::PreActivation, NormLayers::All)),
+        ..ProbeConfig::default()
+    };
+    let found = probe(&config, ProbeData::Gaussian).unwrap();
+    assert_eq!(found.depth, None, "the theory knows no batch normalization");
+    let sd = |l: usize| found.layers[l].outputs.standard_deviation;
+    assert_near("first", sd(0), 0.628, 0.001);
+    assert_near("last", sd(8), 0.629, 0.001);
+    for (l, layer) in found.layers.iter().enumerate() {
+        assert_near("sd", sd(l), 0.6285, 0.0015);
+        assert_eq!(layer.predicted, None);
+    }
+    // The variances that were drawn are what they are: 600 inputs on average.
+    assert_near("Var(w)", found.variances.weights, 600.0, 0.02);
+}
+
+fn norm(placement: Placement, layers: NormLayers) -> BatchNorm {
+    BatchNorm {
+        placement,
+        layers,
+        ..BatchNorm::default()
+    }
+}
+
+/// With γ = 1, β = 0.
+fn reference_norm(norm: BatchNorm, inputs: usize, outputs: usize) -> Norm {
+    use fanin_kernels::reference::Placement as Place;
+    let (placement, width) = match norm.placement {
+        Placement::PreActivation => (Place::PreActivation, outputs),
+        Placement::Input => (Place::Input, inputs),
+    };
+    Norm {
+        placement,
+        gamma: vec![1.0; width],
+        beta: vec![0.0; width],
+        epsilon: f64::from(norm.epsilon),
+    }
+}
+
+/// The network of `config` in f64.
+fn reference(config: &ProbeConfig) -> Mlp {
+    let activation = config.activation;
+    let mut network = Network::zeros(&config.layers, activation, activation).unwrap();
+    network
+        .initialize(config.init, config.bias_init, config.seed)
+        .unwrap();
+    let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+    let count = network.layers().len();
+    let normalized = |l: usize| match config.batch_norm {
+        None => false,
+        Some(norm) if norm.layers == NormLayers::All => true,
+        Some(norm) if norm.placement == Placement::Input => l != 0,
+        Some(_) => l != count - 1,
+    };
+    let layers = network.layers().iter().enumerate().map(|(l, layer)| Layer {
+        w: widen(network.dense_weights(l)),
+        b: widen(network.dense_biases(l)),
+        inputs: layer.fan_in,
+        outputs: layer.fan_out,
+        activation,
+        norm: config
+            .batch_norm
+            .filter(|_| normalized(l))
+            .map(|norm| reference_norm(norm, layer.fan_in, layer.fan_out)),
+    });
+    Mlp {
+        layers: layers.collect(),
+        loss: Loss::Mse,
+    }
+}
+
+/// dL/dz, z = x·W + b of layer `l`, L being the sum of the losses of `n` samples.
+///
+/// z is the output of the layers up to `l`, the last stripped of all that follows z. Then
+/// it is the W of a layer whose inputs are the unit vectors, so dW is dL/dz.
+fn pre_activation_gradients(mlp: &Mlp, l: usize, x: &[f64], t: &[f64], n: usize) -> Vec<f64> {
+    use fanin_kernels::reference::Placement as Place;
+    let place = mlp.layers[l].norm.as_ref().map(|norm| norm.placement);
+    let mut head = mlp.clone();
+    head.layers.truncate(l + 1);
+    head.layers[l].activation = Activation::Identity;
+    if place == Some(Place::PreActivation) {
+        head.layers[l].norm = None;
+    }
+    let z = head.forward(x, n);
+    let mut tail = mlp.clone();
+    tail.layers.drain(..l);
+    let first = &mut tail.layers[0];
+    (first.w, first.inputs) = (z, n);
+    first.b.fill(0.0);
+    if place == Some(Place::Input) {
+        first.norm = None;
+    }
+    let unit: Vec<f64> = (0..n * n).map(|i| f64::from(i % (n + 1) == 0)).collect();
+    let mut delta = tail.gradients(&unit, t, n).swap_remove(0).w;
+    delta.iter_mut().for_each(|d| *d *= n as f64);
+    delta
+}
+
 #[test]
 fn gradients_are_those_of_the_reference() {
-    for activation in [Activation::Tanh, Activation::Gelu, Activation::Relu] {
+    use {NormLayers::*, Placement::*};
+    let norms = [
+        None,
+        Some(norm(PreActivation, All)),
+        Some(norm(PreActivation, Hidden)),
+        Some(norm(Input, All)),
+        Some(norm(Input, Hidden)),
+    ];
+    let activations = [
+        Activation::Tanh,
+        Activation::Gelu,
+        Activation::Relu,
+        // f(0) is not 0.
+        Activation::Sigmoid,
+    ];
+    let n = 9;
+    for (activation, batch_norm) in activations
+        .into_iter()
+        .flat_map(|a| norms.map(|norm| (a, norm)))
+    {
         let config = ProbeConfig {
             layers: vec![11, 19, 7, 5],
             bias_init: Initializer::Normal(0.5),
             activation,
-            samples: 9,
+            batch_norm,
+            samples: n,
             seed: 3,
             ..ProbeConfig::default()
         };
         let found = probe(&config, ProbeData::Gaussian).unwrap();
-        let mut network = Network::zeros(&config.layers, activation, activation).unwrap();
-        network
-            .initialize(config.init, config.bias_init, config.seed)
-            .unwrap();
-        let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
-        let layers = network.layers().iter().enumerate().map(|(l, layer)| Layer {
-            w: widen(network.dense_weights(l)),
-            b: widen(network.dense_biases(l)),
-            inputs: layer.fan_in,
-            outputs: layer.fan_out,
-            activation,
-            norm: None,
-        });
-        let mlp = Mlp {
-            layers: layers.collect(),
-            loss: Loss::Mse,
-        };
+        let mlp = reference(&config);
         let normals = |purpose, n: usize| -> Vec<f64> {
             let mut stream = Stream::new(config.seed, purpose, 0);
             (0..n).map(|_| f64::from(stream.normal() as f32)).collect()
         };
-        let x = normals(Purpose::Inputs, 9 * 11);
+        let x = normals(Purpose::Inputs, n * 11);
         // ½‖y − t‖² has the gradient g for t = y − g.
-        let g = normals(Purpose::OutputGradient, 9 * 5);
-        let y = mlp.forward(&x, 9);
+        let g = normals(Purpose::OutputGradient, n * 5);
+        let y = mlp.forward(&x, n);
         let t: Vec<f64> = y.iter().zip(&g).map(|(y, g)| y - g).collect();
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
         let second = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>() / v.len() as f64;
-        assert_near("inputs", found.inputs.second_moment, second(&x), 1e-6);
-        assert_near("y", found.layers[2].outputs.second_moment, second(&y), 1e-5);
-        for (l, LayerGradient { w: dw, b: db, .. }) in mlp.gradients(&x, &t, 9).iter().enumerate() {
+        let same = |what: &str, l: usize, found: Moments, expected: &[f64]| {
+            let what = format!("{what} of layer {l}, {activation} {batch_norm:?}");
+            assert_near(&what, found.second_moment, second(expected), 2e-5);
+            let error = (found.mean - mean(expected)).abs();
+            assert!(error < 1e-5 * found.second_moment.sqrt(), "{what}: mean");
+        };
+        same("inputs", 0, found.inputs, &x);
+        for (l, LayerGradient { w: dw, .. }) in mlp.gradients(&x, &t, n).iter().enumerate() {
             let layer = &found.layers[l];
-            assert_near("dW", layer.weight_gradients.second_moment, second(dw), 1e-4);
-            // The mean of dL/dz over samples and units is the mean of dL/db.
-            let mean = db.iter().sum::<f64>() / db.len() as f64;
-            let error = (layer.gradients.mean - mean).abs();
-            assert!(
-                error < 1e-5 * layer.gradients.standard_deviation,
-                "layer {l}"
-            );
+            let mut head = mlp.clone();
+            head.layers.truncate(l + 1);
+            same("outputs", l, layer.outputs, &head.forward(&x, n));
+            same("dW", l, layer.weight_gradients, dw);
+            let delta = pre_activation_gradients(&mlp, l, &x, &t, n);
+            same("dz", l, layer.gradients, &delta);
+            assert_eq!(layer.predicted.is_some(), batch_norm.is_none());
         }
+        assert_eq!(found.depth.is_some(), batch_norm.is_none());
     }
 }
 
@@ -164,6 +272,27 @@ fn images_and_errors() {
     }
     let huge = with(&[4, 3], usize::MAX);
     assert!(probe(&huge, ProbeData::Gaussian).is_err());
+    let normalized = |epsilon, samples| ProbeConfig {
+        batch_norm: Some(BatchNorm {
+            epsilon,
+            ..BatchNorm::default()
+        }),
+        ..with(&[4, 3], samples)
+    };
+    for (epsilon, samples, error) in [
+        (0.0, 10, "epsilon 0"),
+        (f32::NAN, 10, "epsilon NaN"),
+        (1e-3, 1 << 24, "fewer than 16777216"),
+    ] {
+        let found = probe(&normalized(epsilon, samples), ProbeData::Gaussian).unwrap_err();
+        assert!(found.to_string().contains(error), "{found}");
+    }
+    // A batch of one is its own mean.
+    let one = probe(&normalized(1e-3, 1), ProbeData::Gaussian).unwrap();
+    assert_eq!(one.layers[0].outputs.second_moment, 0.0);
+    assert_eq!(one.layers[0].gradients.second_moment, 0.0);
+    let none = probe(&normalized(1e-3, 0), ProbeData::Gaussian).unwrap();
+    assert_eq!(none.layers[0].histogram.total(), 0);
     let none = probe(&with(&[4, 3], 0), ProbeData::Gaussian).unwrap();
     assert_eq!(none.layers[0].histogram.total(), 0);
 }

@@ -20,8 +20,8 @@ mod columns;
 #[cfg(test)]
 mod tests;
 
-/// Counts up to this are exact as `f32`.
-const MAX_SAMPLES: usize = 1 << 24;
+/// Batches have fewer samples than this: up to here counts are exact as `f32`.
+pub const MAX_SAMPLES: usize = 1 << 24;
 
 /// The number of samples as the kernels divide by it: exact.
 fn exact(samples: usize) -> f32 {

@@ -3,9 +3,9 @@
 use crate::batch_norm::{BatchNorm, NormEval, NormLayers, Placement};
 use clap::{Args, ValueEnum};
 
-/// Batch normalization, as `train` takes it.
+/// What decides how a batch is normalized: all that `probe` takes.
 #[derive(Debug, Args)]
-pub(super) struct NormArgs {
+pub(super) struct BatchNormArgs {
     /// Batch normalization
     #[arg(long, value_enum, value_name = "WHERE", default_value = "off")]
     batch_norm: Where,
@@ -18,6 +18,13 @@ pub(super) struct NormArgs {
     /// What is added to each variance, > 0
     #[arg(long, value_name = "X", default_value_t = BatchNorm::default().epsilon, allow_negative_numbers = true)]
     bn_epsilon: f32,
+}
+
+/// Batch normalization, as `train` takes it.
+#[derive(Debug, Args)]
+pub(super) struct NormArgs {
+    #[command(flatten)]
+    batch: BatchNormArgs,
 
     /// How far a step moves the running statistics, 0 to 1
     #[arg(long, value_name = "X", default_value_t = BatchNorm::default().momentum, allow_negative_numbers = true)]
@@ -50,16 +57,26 @@ impl Where {
     }
 }
 
-impl NormArgs {
-    /// What the flags ask for.
+impl BatchNormArgs {
+    /// What the flags ask for; the rest by default.
     pub fn batch_norm(&self) -> Option<BatchNorm> {
         let placement = self.batch_norm.placement()?;
         Some(BatchNorm {
             placement,
             layers: self.bn_layers,
             epsilon: self.bn_epsilon,
+            ..BatchNorm::default()
+        })
+    }
+}
+
+impl NormArgs {
+    /// What the flags ask for.
+    pub fn batch_norm(&self) -> Option<BatchNorm> {
+        Some(BatchNorm {
             momentum: self.bn_momentum,
             eval: self.bn_eval,
+            ..self.batch.batch_norm()?
         })
     }
 }

@@ -1,8 +1,10 @@
 //! `fanin probe`.
 
 use super::Failure;
+use super::norm::BatchNormArgs;
+use crate::batch_norm::NormLayers;
 use crate::data::Dataset;
-use crate::probe::{Histogram, Probe, ProbeConfig, ProbeData, probe};
+use crate::probe::{DepthScales, Histogram, Probe, ProbeConfig, ProbeData, probe};
 use crate::report::{self, number};
 use crate::{Activation, Error, Initializer};
 use clap::Args;
@@ -15,8 +17,12 @@ const EXAMPLES: &str = "\
 Examples:
   fanin probe --init normal:0.01
   fanin probe --activation relu --init he_normal --out figure.svg
+  fanin probe --init normal:1 --batch-norm pre_activation
   fanin probe --layers 784,390,156,62,25,10 --data mnist --activation sigmoid \\
-              --bias-init normal:1";
+              --bias-init normal:1
+
+Batch normalization takes the statistics of the batch itself. Predictions are
+for networks without it, and left out then.";
 
 /// Every default is that of the article's figures: tanh, 2,000 samples, no biases.
 #[derive(Debug, Args)]
@@ -42,6 +48,9 @@ pub(super) struct ProbeArgs {
     /// Activation of every layer, by the names of `fanin train --activation`
     #[arg(long, value_name = "NAME[:ARG]", default_value = "tanh")]
     activation: Activation,
+
+    #[command(flatten)]
+    norm: BatchNormArgs,
 
     /// Inputs: gaussian (N(0, 1)), mnist, fashion-mnist, or a folder with IDX files
     #[arg(long, value_name = "NAME|DIR", default_value = "gaussian")]
@@ -70,6 +79,9 @@ struct Report<'a> {
     init: String,
     bias_init: String,
     activation: String,
+    batch_norm: String,
+    bn_layers: Option<NormLayers>,
+    bn_epsilon: Option<f32>,
     data: &'a str,
     samples: usize,
     seed: u64,
@@ -82,6 +94,7 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
         init: args.init,
         bias_init: args.bias_init,
         activation: args.activation,
+        batch_norm: args.norm.batch_norm(),
         samples: args.samples,
         seed: args.seed,
     };
@@ -93,7 +106,9 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
         }
     };
     if let Some(file) = &args.out {
-        report::histograms(file, &title(&config, &args.data), &found)?;
+        let title = title(&config, &args.data);
+        let norm = config.batch_norm.map(|norm| format!(", {norm}"));
+        report::histograms(file, &(title + &norm.unwrap_or_default()), &found)?;
     }
     let text = match args.json {
         false => table(&config, &args.data, &found),
@@ -103,6 +118,11 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), Failure> {
                 init: config.init.to_string(),
                 bias_init: config.bias_init.to_string(),
                 activation: config.activation.to_string(),
+                batch_norm: config
+                    .batch_norm
+                    .map_or("off".into(), |norm| norm.placement.to_string()),
+                bn_layers: config.batch_norm.map(|norm| norm.layers),
+                bn_epsilon: config.batch_norm.map(|norm| norm.epsilon),
                 data: &args.data,
                 samples: config.samples,
                 seed: config.seed,
@@ -131,28 +151,48 @@ fn table(config: &ProbeConfig, data: &str, probe: &Probe) -> String {
         // Writing to a String cannot fail.
         let _ = text.write_fmt(arguments);
     };
-    line(format_args!("{}\n\n", title(config, data)));
+    line(format_args!("{}\n", title(config, data)));
+    if let Some(norm) = config.batch_norm {
+        line(format_args!("{norm}, epsilon {}\n", norm.epsilon));
+    }
+    // Without predictions, without their column.
+    let predicted = |text: &str| match probe.depth {
+        Some(_) => format!(" {text:>9}"),
+        None => String::new(),
+    };
     line(format_args!(
-        "layer width        sd predicted   outputs from -1 to 1             gradient sd\n"
+        "\nlayer width        sd{}   outputs from -1 to 1             gradient sd\n",
+        predicted("predicted")
     ));
     for (l, layer) in probe.layers.iter().enumerate() {
+        let prediction = layer.predicted.map(|p| number(p.outputs));
         line(format_args!(
-            "{:>5} {:>5} {:>9} {:>9}  {} {:>10}\n",
+            "{:>5} {:>5} {:>9}{}  {} {:>10}\n",
             l + 1,
             layer.width,
             number(layer.outputs.standard_deviation),
-            number(layer.predicted.outputs),
+            predicted(&prediction.unwrap_or_default()),
             bars(&layer.histogram),
             number(layer.gradients.standard_deviation)
         ));
     }
-    line(format_args!("\n{}", depth(probe)));
+    let v = probe.variances;
+    line(format_args!(
+        "\nfan_in·Var(w) = {}, Var(b) = {}",
+        number(v.weights),
+        number(v.biases)
+    ));
+    match &probe.depth {
+        Some(depth) => line(format_args!(", {}", of_depth(depth))),
+        None => line(format_args!(
+            "\nno predictions: these are for networks without batch normalization\n"
+        )),
+    }
     text
 }
 
 /// What mean-field theory says of more layers.
-fn depth(probe: &Probe) -> String {
-    let (v, depth) = (probe.variances, probe.depth);
+fn of_depth(depth: &DepthScales) -> String {
     let gradients = match depth.chi_1 {
         ..0.99 => "gradients vanish with depth",
         ..=1.01 => "gradients are kept",
@@ -173,12 +213,7 @@ fn depth(probe: &Probe) -> String {
             number(depth.growth)
         ),
     };
-    format!(
-        "fan_in·Var(w) = {}, Var(b) = {}, χ₁ = {}: {gradients}\n{scales}\n",
-        number(v.weights),
-        number(v.biases),
-        number(depth.chi_1),
-    )
+    format!("χ₁ = {}: {gradients}\n{scales}\n", number(depth.chi_1))
 }
 
 /// A character for each bin, as high as its share of the fullest; `<` and `>` where more
