@@ -3,6 +3,7 @@
 //! Results go to stdout, progress and logs to stderr. Exit status: 0 done (a run that
 //! diverged is done), 1 failed, 2 usage, 130 or 143 after SIGINT or SIGTERM.
 
+mod article;
 mod data;
 mod norm;
 mod output;
@@ -17,7 +18,9 @@ use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
-  fanin                                     train the article's network on MNIST
+  fanin                                     the article's table and claims, over 8 seeds
+  fanin article --seeds 100 --out report    with figures and curves, as HTML
+  fanin train                               the article's network on MNIST
   fanin train --seed 7 --threads 2
   fanin train --init he_normal --bias-init zeros --activation relu \\
               --output-activation identity --loss cross_entropy --lr 0.1
@@ -39,7 +42,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network (what `fanin` alone does, with every default)
+    /// Reproduce the article over several seeds (what `fanin` alone does)
+    Article(article::ArticleArgs),
+    /// Train a network; every default is the article's
     Train(Box<train::TrainArgs>),
     /// Show how activations and gradients spread through an untrained network
     Probe(Box<probe::ProbeArgs>),
@@ -92,7 +97,8 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        None => train::run(&train::TrainArgs::default(), started),
+        None => article::run(&article::ArticleArgs::default(), started),
+        Some(Command::Article(args)) => article::run(&args, started),
         Some(Command::Train(args)) => train::run(&args, started),
         Some(Command::Probe(args)) => probe::run(&args),
         Some(Command::Data(command)) => data::run(&command),

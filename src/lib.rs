@@ -45,6 +45,7 @@
 //! [`Error`]. Indices out of range panic where the documentation says so.
 #![forbid(unsafe_code)]
 
+pub mod article;
 pub mod batch_norm;
 pub mod checkpoint;
 pub mod cli;

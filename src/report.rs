@@ -102,6 +102,22 @@ pub fn write(dir: &Path, document: &Document) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes the folder `dir` if need be, and sees whether files can be written there.
+///
+/// # Errors
+/// [`Error::Report`] if not.
+pub fn check_writable(dir: &Path) -> Result<(), Error> {
+    let io = |source| ReportError::Io {
+        path: dir.into(),
+        source,
+    };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let probe = dir.join(".partial");
+    write_whole(&probe, &[]).map_err(io)?;
+    std::fs::remove_file(&probe).map_err(io)?;
+    Ok(())
+}
+
 fn write_file(path: PathBuf, text: &str) -> Result<(), ReportError> {
     write_whole(&path, text.as_bytes()).map_err(|source| ReportError::Io { path, source })
 }

@@ -142,18 +142,6 @@ pub(super) struct TrainArgs {
     json: bool,
 }
 
-impl Default for TrainArgs {
-    fn default() -> Self {
-        /// Lets clap fill in the defaults, so that they stand in one place.
-        #[derive(clap::Parser)]
-        struct Defaults {
-            #[command(flatten)]
-            args: TrainArgs,
-        }
-        <Defaults as clap::Parser>::parse_from(["fanin"]).args
-    }
-}
-
 impl TrainArgs {
     fn config(&self) -> TrainConfig {
         TrainConfig {

@@ -1,0 +1,348 @@
+//! What is claimed, and whether it holds: decided by rules that were settled first.
+
+use super::{Figure, Outcome, Part, Results, Study};
+use crate::report::{Claim, Verdict};
+use crate::stats::median;
+use crate::train::Status;
+
+/// A claim with its verdict, and where it belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The study or figure it is about.
+    pub about: &'static str,
+    /// The claim.
+    pub claim: Claim,
+}
+
+impl Results {
+    /// All claims about what was run, in the order of the report.
+    pub fn claims(&self) -> Vec<Judged> {
+        let mut all = self.table_claims();
+        all.extend(self.figures.iter().filter_map(figure_claim));
+        all.extend(self.settings_claims());
+        all.extend(self.named_claims());
+        all.extend(self.transfer_claims());
+        all
+    }
+
+    fn table_claims(&self) -> Vec<Judged> {
+        let mut claims = Vec::new();
+        let table = self.plan.studies.iter().filter(|s| s.part == Part::Table);
+        for (study, published) in table.filter_map(|s| Some((s, s.published?))) {
+            let steps = study.config.steps;
+            let every = study.config.eval_every;
+            let runs: Vec<&Outcome> = self.of(study.id).collect();
+            let start = study.label;
+            let (claim, published_steps, rule, holds): (_, _, _, Box<dyn Fn(&Outcome) -> bool>) =
+                match published.steps_to_80 {
+                    None => (
+                        format!("{start}: 80 % is never reached."),
+                        "never".to_string(),
+                        format!("no evaluation in {} steps has 80 %", grouped(steps)),
+                        Box::new(|o| o.run.steps_to_80().is_none()),
+                    ),
+                    Some(at) => (
+                        format!("{start}: 80 % is reached at step {}.", grouped(at)),
+                        format!("step {}", grouped(at)),
+                        format!(
+                            "the first evaluation with 80 % is at step {} or one before or after \
+                             (they are {} steps apart)",
+                            grouped(at),
+                            grouped(every)
+                        ),
+                        Box::new(move |o| {
+                            let reached = o.run.steps_to_80();
+                            reached.is_some_and(|s| s.abs_diff(at) <= every)
+                        }),
+                    ),
+                };
+            claims.extend(judge(study.id, &runs, holds, |verdict| Claim {
+                text: claim,
+                published: published_steps,
+                measured: measured_steps(&runs),
+                rule,
+                verdict,
+            }));
+            let percent = format!("{:.0} %", 100.0 * published.accuracy);
+            let (rule, holds): (_, Box<dyn Fn(&Outcome) -> bool>) = match published.steps_to_80 {
+                None => (
+                    "final accuracy at most 12 % (the largest class has 11.35 %)",
+                    Box::new(|o| accuracy(o) <= 0.12),
+                ),
+                Some(_) => (
+                    "final accuracy at least one point below what was published",
+                    Box::new(move |o| accuracy(o) >= published.accuracy - 0.01),
+                ),
+            };
+            claims.extend(judge(study.id, &runs, holds, |verdict| Claim {
+                text: format!("{start}: it ends at {percent}."),
+                published: percent,
+                measured: measured_accuracy(&runs),
+                rule: rule.into(),
+                verdict,
+            }));
+        }
+        claims
+    }
+
+    fn settings_claims(&self) -> Vec<Judged> {
+        let mut claims = Vec::new();
+        let runs: Vec<&Outcome> = self.of("small_bn_input").collect();
+        let best = |o: &Outcome| o.run.evals.iter().map(|e| e.accuracy()).fold(0.0, f64::max);
+        claims.extend(judge(
+            "small_bn_input",
+            &runs,
+            |o| o.run.steps_to_80() <= Some(1_000) && o.run.steps_to_80().is_some(),
+            |verdict| Claim {
+                text: "Batch norm before the product: small random weights learn at once.".into(),
+                published: "84–86 % at step 1,000 (another run)".into(),
+                measured: measured_steps(&runs),
+                rule: "80 % at the first evaluation, step 1,000".into(),
+                verdict,
+            },
+        ));
+        claims.extend(judge(
+            "small_bn_input",
+            &runs,
+            |o| accuracy(o) <= best(o) - 0.2,
+            |verdict| Claim {
+                text: "Batch norm before the product: then training collapses.".into(),
+                published: "91–92 % around step 6,000, 35 % at 20,000 (another run)".into(),
+                measured: format!(
+                    "best {}, final {}",
+                    percents(&values(&runs, best)),
+                    percents(&values(&runs, accuracy))
+                ),
+                rule: "the final accuracy is 20 points or more below the best".into(),
+                verdict,
+            },
+        ));
+        for id in ["relu_xavier", "relu_he"] {
+            let Some(study) = self.study(id) else {
+                continue;
+            };
+            let runs: Vec<&Outcome> = self.of(id).collect();
+            let dead: Vec<f64> = runs.iter().map(|o| o.dead_outputs as f64).collect();
+            claims.extend(judge(
+                id,
+                &runs,
+                |o| o.dead_outputs > 0,
+                |verdict| Claim {
+                    text: format!("{}: output units die.", study.label),
+                    published: "10–69 % (another run)".into(),
+                    measured: format!(
+                        "{} dead of 10, {}",
+                        range(&dead, |v| format!("{v:.0}")),
+                        measured_accuracy(&runs)
+                    ),
+                    rule: "an output unit is 0 for all test images".into(),
+                    verdict,
+                },
+            ));
+        }
+        claims
+    }
+
+    fn named_claims(&self) -> Vec<Judged> {
+        let mut claims = Vec::new();
+        let runs: Vec<&Outcome> = self.of("sparse").collect();
+        claims.extend(judge(
+            "sparse",
+            &runs,
+            |o| o.run.steps_to_80().is_some(),
+            |verdict| Claim {
+                text: "Sparse initialization trains.".into(),
+                published: "—".into(),
+                measured: format!("{}, {}", measured_steps(&runs), measured_accuracy(&runs)),
+                rule: "80 % is reached".into(),
+                verdict,
+            },
+        ));
+        let runs: Vec<&Outcome> = self.of("pretrained").collect();
+        let alone: Vec<&Outcome> = self.of("small").collect();
+        let stuck = |seed: u64| {
+            let same = alone.iter().find(|o| o.seed == seed);
+            same.is_some_and(|o| o.run.steps_to_80().is_none())
+        };
+        claims.extend(judge(
+            "pretrained",
+            &runs,
+            |o| o.run.steps_to_80().is_some() && stuck(o.seed),
+            |verdict| Claim {
+                text: "Pre-training makes a depth trainable that small random weights are not."
+                    .into(),
+                published: "—".into(),
+                measured: format!("{}, {}", measured_steps(&runs), measured_accuracy(&runs)),
+                rule: "80 % is reached, and not from the same seed's small random weights".into(),
+                verdict,
+            },
+        ));
+        let runs: Vec<&Outcome> = self.of("zero_zero_bias").collect();
+        claims.extend(judge(
+            "zero_zero_bias",
+            &runs,
+            |o| accuracy(o) <= 0.12,
+            |verdict| Claim {
+                text: "All-zero weights and biases: the units stay equal, nothing is learned."
+                    .into(),
+                published: "—".into(),
+                measured: measured_accuracy(&runs),
+                rule: "final accuracy at most 12 %".into(),
+                verdict,
+            },
+        ));
+        claims
+    }
+
+    fn transfer_claims(&self) -> Vec<Judged> {
+        let fresh: Vec<&Outcome> = self.of("fresh").collect();
+        let at = |o: &Outcome| o.run.evals.get(1).map_or(0.0, |e| e.accuracy());
+        let mut claims = Vec::new();
+        for id in ["transferred", "transferred_frozen"] {
+            let Some(study) = self.study(id) else {
+                continue;
+            };
+            let runs: Vec<&Outcome> = self.of(id).collect();
+            let better = |o: &Outcome| {
+                let same = fresh.iter().find(|f| f.seed == o.seed);
+                same.is_some_and(|f| at(o) > at(f))
+            };
+            claims.extend(judge(id, &runs, better, |verdict| Claim {
+                text: format!("{}: transfer starts higher than fresh.", study.label),
+                published: "—".into(),
+                measured: format!(
+                    "{} at step 250, fresh {}",
+                    percents(&values(&runs, at)),
+                    percents(&values(&fresh, at))
+                ),
+                rule: "higher accuracy at the first evaluation, step 250, than from scratch with \
+                       the same seed"
+                    .into(),
+                verdict,
+            }));
+        }
+        claims
+    }
+
+    /// The study with this `id`.
+    pub(super) fn study(&self, id: &str) -> Option<&Study> {
+        self.plan.studies.iter().find(|s| s.id == id)
+    }
+}
+
+fn figure_claim(figure: &Figure) -> Option<Judged> {
+    let spec = figure.spec;
+    let holds = figure
+        .probes
+        .iter()
+        .filter(|(_, p)| (spec.holds)(&p.layers));
+    let verdict = verdict(holds.count(), figure.probes.len())?;
+    let layers = &figure.probes.first()?.1.layers;
+    let (what, of): (_, fn(&crate::probe::Moments) -> f64) = match spec.second_moments {
+        true => ("second moment", |m| m.second_moment),
+        false => ("standard deviation", |m| m.standard_deviation),
+    };
+    let (first, last) = (layers.first()?, layers.last()?);
+    Some(Judged {
+        about: spec.id,
+        claim: Claim {
+            text: format!("{}: {}", spec.title, spec.claim),
+            published: "as claimed".into(),
+            measured: format!(
+                "{what} {} at layer 1, {} at layer {} (seed 1)",
+                crate::report::number(of(&first.outputs)),
+                crate::report::number(of(&last.outputs)),
+                layers.len()
+            ),
+            rule: spec.rule.into(),
+            verdict,
+        },
+    })
+}
+
+/// The claim with its verdict; `None` where nothing was run.
+fn judge(
+    about: &'static str,
+    runs: &[&Outcome],
+    holds: impl Fn(&Outcome) -> bool,
+    claim: impl FnOnce(Verdict) -> Claim,
+) -> Option<Judged> {
+    let seeds = runs.iter().filter(|o| holds(o)).count();
+    let claim = claim(verdict(seeds, runs.len())?);
+    Some(Judged { about, claim })
+}
+
+fn verdict(seeds: usize, of: usize) -> Option<Verdict> {
+    match seeds {
+        _ if of == 0 => None,
+        0 => Some(Verdict::DoesNotHold),
+        _ if seeds == of => Some(Verdict::Holds),
+        _ => Some(Verdict::HoldsFor { seeds, of }),
+    }
+}
+
+/// The final accuracy; 0 for a run that has none.
+pub(super) fn accuracy(outcome: &Outcome) -> f64 {
+    match outcome.run.status {
+        Status::Diverged => 0.0,
+        _ => outcome.run.final_accuracy().unwrap_or(0.0),
+    }
+}
+
+pub(super) fn values(runs: &[&Outcome], of: impl Fn(&Outcome) -> f64) -> Vec<f64> {
+    runs.iter().map(|o| of(o)).collect()
+}
+
+/// The median step to 80 %, a run that never gets there counting as infinite; `None` if
+/// that is the median.
+pub(super) fn median_steps(runs: &[&Outcome]) -> Option<f64> {
+    let steps = |o: &Outcome| o.run.steps_to_80().map_or(f64::INFINITY, |s| s as f64);
+    median(&values(runs, steps)).filter(|m| m.is_finite())
+}
+
+fn measured_steps(runs: &[&Outcome]) -> String {
+    let reached: Vec<f64> = runs
+        .iter()
+        .filter_map(|o| Some(o.run.steps_to_80()? as f64))
+        .collect();
+    match reached.len() {
+        0 => "never".into(),
+        n => format!(
+            "{n} of {} seeds, at step {}",
+            runs.len(),
+            range(&reached, |s| grouped(s as u64))
+        ),
+    }
+}
+
+fn measured_accuracy(runs: &[&Outcome]) -> String {
+    percents(&values(runs, accuracy))
+}
+
+/// `94.8–96.4 %`
+fn percents(values: &[f64]) -> String {
+    format!("{} %", range(values, |v| format!("{:.1}", 100.0 * v)))
+}
+
+/// Least and greatest, or one if they look the same.
+fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match (show(low), show(high)) {
+        (low, high) if low == high => low,
+        (low, high) => format!("{low}–{high}"),
+    }
+}
+
+/// `20,000`
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}

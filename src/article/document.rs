@@ -1,0 +1,270 @@
+//! The report: sections, tables and figures of what was run.
+
+mod charts;
+mod tables;
+
+use super::claims::grouped;
+use super::{Part, Results};
+use crate::Error;
+use crate::config::TrainConfig;
+use crate::report::{Block, Document, Figure, Section, Verdict, figures};
+
+impl Results {
+    /// The report. What was not run, because it was stopped, is left out.
+    ///
+    /// # Errors
+    /// If a figure cannot be drawn.
+    pub fn document(&self) -> Result<Document, Error> {
+        let mut subtitle = format!(
+            "{} training runs and {} probes, {} seeds for the table; fanin {}",
+            grouped(self.outcomes.len() as u64),
+            self.figures.iter().map(|f| f.probes.len()).sum::<usize>(),
+            self.plan.seeds,
+            env!("CARGO_PKG_VERSION"),
+        );
+        if self.stopped {
+            subtitle += &format!(
+                " — stopped early: {} of {} runs are done",
+                self.outcomes.len(),
+                self.plan.runs()
+            );
+        }
+        Ok(Document {
+            title: "Weight initialization: the article, over many seeds".into(),
+            subtitle,
+            sections: vec![
+                self.summary(),
+                self.table_section()?,
+                self.figures_section()?,
+                self.settings_section()?,
+                self.named_section()?,
+                self.transfer_section()?,
+                self.derivations_section()?,
+                self.made_of(),
+            ],
+        })
+    }
+
+    fn summary(&self) -> Section {
+        let claims = self.claims();
+        let count = |f: fn(&Verdict) -> bool| claims.iter().filter(|c| f(&c.claim.verdict)).count();
+        let holds = count(|v| *v == Verdict::Holds);
+        let some = count(|v| matches!(v, Verdict::HoldsFor { .. }));
+        let text = format!(
+            "Of {} claims, **{holds} hold** for every seed, {some} for some of the seeds, {} for \
+             none. Each is decided by a rule, which stands with the claim further down. Accuracies \
+             are those on the 10,000 test images; 80 % counts as reached at the first of the \
+             evaluations, one every 1,000 steps, that shows at least 80 %.",
+            claims.len(),
+            claims.len() - holds - some
+        );
+        section(
+            "summary",
+            "In short",
+            vec![paragraph(&text), Block::Table(tables::summary(&claims))],
+        )
+    }
+
+    fn table_section(&self) -> Result<Section, Error> {
+        let text = "Sigmoid, 784-390-156-62-25-10, learning rate 3, batches of 10, 20,000 steps, \
+                    mean squared error, biases N(0, 1). The article ran each row once.";
+        let mut blocks = vec![
+            paragraph(text),
+            Block::Table(self.runs_table(Part::Table, "table", "The article's table")),
+        ];
+        blocks.extend(self.curves(
+            Part::Table,
+            "table_curves",
+            "Test accuracy while training: the mean over the seeds, and from the least to the \
+             greatest as a band.",
+        )?);
+        blocks.extend(self.strip_chart()?);
+        blocks.extend(self.claims_about(Part::Table));
+        let never = ["zero", "small"].map(|id| {
+            let escaped = self.of(id).filter(|o| super::claims::accuracy(o) > 0.12);
+            (escaped.count(), self.of(id).count())
+        });
+        if never.iter().all(|(_, runs)| *runs > 0) {
+            blocks.push(paragraph(&format!(
+                "What looks like never is a long plateau whose length is random: {} of {} seeds \
+                 with all-zero weights and {} of {} with small random ones end above 12 %. The \
+                 random biases make the units differ, so even all-zero weights are not stuck for \
+                 ever; with biases of 0 they are (see below).",
+                never[0].0, never[0].1, never[1].0, never[1].1
+            )));
+        }
+        Ok(section("table", "The table", blocks))
+    }
+
+    fn figures_section(&self) -> Result<Section, Error> {
+        let mut blocks = vec![paragraph(
+            "2,000 samples of 800 numbers from N(0, 1) go through untrained layers of 750, 700, \
+             …, 350 units without biases. Each panel is a layer: its outputs in 30 bins on \
+             [−1, 1]. The histograms are of seed 1.",
+        )];
+        let claims = self.claims();
+        for figure in &self.figures {
+            let Some((_, probe)) = figure.probes.first() else {
+                continue;
+            };
+            let spec = figure.spec;
+            blocks.push(Block::Figure(Figure {
+                name: spec.id.into(),
+                caption: format!("{}: the outputs of each layer.", spec.title),
+                svg: figures::histograms(spec.title, probe)?,
+            }));
+            let about = claims.iter().filter(|c| c.about == spec.id);
+            blocks.extend(about.map(|c| Block::Claim(c.claim.clone())));
+        }
+        blocks.push(Block::Table(tables::deviations(&self.figures)));
+        Ok(section("figures", "The figures", blocks))
+    }
+
+    fn settings_section(&self) -> Result<Section, Error> {
+        let mut blocks = vec![
+            paragraph(
+                "Networks and settings that are in the article's code. Where nothing else is \
+                 said: sigmoid, learning rate 3, 784-390-156-62-25-10.",
+            ),
+            Block::Table(self.runs_table(
+                Part::Settings,
+                "settings",
+                "The other networks and settings",
+            )),
+        ];
+        blocks.extend(self.curves(
+            Part::Settings,
+            "settings_curves",
+            "Test accuracy while training, the mean over the seeds.",
+        )?);
+        blocks.extend(self.claims_about(Part::Settings));
+        blocks.push(paragraph(
+            "**Why relu fails here.** The output layer has a relu too. A unit whose inputs are \
+             below 0 for every image gives 0 and has no gradient: it is dead, its class is never \
+             chosen, and nothing brings it back. The column of dead outputs counts such units. \
+             With a linear output layer, the same hidden layers train.",
+        ));
+        blocks.push(paragraph(
+            "**Batch norm before the product.** Each pixel is divided by its standard deviation \
+             over a batch of 10, so a pixel that is lit in one image of ten counts three times \
+             its deviation, however faint it is, and the 784 inputs of the first layer are far \
+             larger than those it gets without. It learns fast, and its weights go on growing \
+             until the units saturate. The two columns of accuracies tell that this is no matter \
+             of the statistics used in the test: both fall.",
+        ));
+        Ok(section("settings", "Other networks and settings", blocks))
+    }
+
+    fn named_section(&self) -> Result<Section, Error> {
+        let mut blocks = vec![
+            paragraph(
+                "Ways to start that the article names and does not run, on the network of its \
+                 table. Pre-training: each hidden layer first learns, for 500 steps, to \
+                 reconstruct its inputs (an autoencoder with tied weights, Bengio et al. 2007), \
+                 starting from the same small random weights; then all are trained as usual.",
+            ),
+            Block::Table(self.runs_table(Part::Named, "named", "Named and not run")),
+        ];
+        blocks.extend(self.curves(
+            Part::Named,
+            "named_curves",
+            "Test accuracy while training, the mean over the seeds.",
+        )?);
+        blocks.extend(self.claims_about(Part::Named));
+        Ok(section("named", "What it names and does not run", blocks))
+    }
+
+    fn transfer_section(&self) -> Result<Section, Error> {
+        let mut blocks = vec![
+            paragraph(
+                "The article's network (Xavier) learns the digits 0 to 4 for 5,000 steps. Its \
+                 hidden layers then start a network for the digits 5 to 9, whose output layer is \
+                 fresh. Chance is 20 %.",
+            ),
+            Block::Table(self.runs_table(Part::Transfer, "transfer", "Digits 5 to 9")),
+        ];
+        blocks.extend(self.curves(
+            Part::Transfer,
+            "transfer_curves",
+            "Test accuracy on the digits 5 to 9: the mean over the seeds, and from the least to \
+             the greatest as a band.",
+        )?);
+        blocks.extend(self.claims_about(Part::Transfer));
+        Ok(section("transfer", "Transfer", blocks))
+    }
+
+    fn derivations_section(&self) -> Result<Section, Error> {
+        let mut blocks = vec![paragraph(
+            "Xavier initialization is derived from the variance of a layer's outputs, forward, \
+             and of its gradients, backward: with weights of variance v a linear layer multiplies \
+             the first by fan_in·v and the second by fan_out·v; relu halves both (He et al. \
+             2015). Mean-field theory (Poole et al. 2016, Schoenholz et al. 2017) says the same \
+             for any activation. Solid: measured; dashed: predicted.",
+        )];
+        blocks.extend(self.derivation_charts()?);
+        blocks.push(Block::Table(tables::derivations(&self.figures)));
+        Ok(section(
+            "derivations",
+            "The two derivations, measured",
+            blocks,
+        ))
+    }
+
+    fn made_of(&self) -> Section {
+        let base = TrainConfig::default();
+        let pairs = [
+            ("fanin", env!("CARGO_PKG_VERSION").to_string()),
+            ("Instruction set", self.isa.name().to_string()),
+            (
+                "Data",
+                "MNIST; the first 5,000 training images left out, as the article has it".into(),
+            ),
+            ("Seeds of the table", format!("1 to {}", self.plan.seeds)),
+            (
+                "Seeds of the rest",
+                format!("1 to {}", self.plan.fewer_seeds()),
+            ),
+            ("Loss", base.loss.to_string()),
+            ("Batch", base.batch.to_string()),
+            ("95 % interval", "of the mean, by Student's t".into()),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.to_string(), value));
+        section(
+            "made-of",
+            "How it was made",
+            vec![
+                paragraph(
+                    "Every run has the same bits on every machine: `fanin train` with the \
+                     settings and the seed of a run gives the same SHA-256 of the weights.",
+                ),
+                Block::KeyValues(pairs.to_vec()),
+                Block::Details {
+                    summary: "The settings of every study".into(),
+                    blocks: vec![Block::Table(tables::studies(&self.plan))],
+                },
+                Block::Details {
+                    summary: format!("All {} runs", self.outcomes.len()),
+                    blocks: vec![Block::Table(tables::runs(self))],
+                },
+            ],
+        )
+    }
+
+    fn claims_about(&self, part: Part) -> Vec<Block> {
+        let of_part = |id: &str| self.study(id).is_some_and(|s| s.part == part);
+        let claims = self.claims().into_iter().filter(|c| of_part(c.about));
+        claims.map(|c| Block::Claim(c.claim)).collect()
+    }
+}
+
+fn section(id: &str, title: &str, blocks: Vec<Block>) -> Section {
+    Section {
+        id: id.into(),
+        title: title.into(),
+        blocks,
+    }
+}
+
+fn paragraph(text: &str) -> Block {
+    Block::Paragraph(text.into())
+}
