@@ -68,7 +68,8 @@ pub struct Column {
     pub title: String,
     /// Where its cells stand.
     pub align: Align,
-    /// Unit of its numbers, as in `µs`; empty: none. (Percents show their own sign.)
+    /// Unit of its numbers, as in `µs`; empty: none. Leave it empty for percents: they show
+    /// their own sign, and CSV has shares.
     pub unit: String,
 }
 

@@ -195,7 +195,7 @@ impl Ruler {
 
     fn log_ticks(self, count: usize) -> Vec<Tick> {
         let (first, last) = (self.low.ceil() as i32, self.high.floor() as i32);
-        if first + 1 <= last {
+        if first < last {
             let decades = (last - first) as usize + 1;
             let stride = decades.div_ceil(count.max(1));
             let plain = (-4..=5).contains(&first) && (-4..=5).contains(&last);

@@ -17,7 +17,7 @@ pub(super) enum Ink {
     /// The background.
     Paper,
     /// Text and marks.
-    Ink,
+    Text,
     /// Text of less weight, and axes.
     Muted,
     /// Lines of the grid.
@@ -31,7 +31,9 @@ pub(super) const SERIES: usize = 7;
 
 /// Names of the colours as CSS variables, and the colours on white. The first three for
 /// data are those of Okabe and Ito, "Color universal design", 2008; the others are theirs,
-/// darkened until they show on white, without the yellow.
+/// darkened until they have a contrast of 3 on white. Any two are apart by at least 11
+/// (ΔE of CIE 1976) with normal sight and as Machado et al., 2009, model the lack of each
+/// kind of cone; so are those of the page in dark.
 const PALETTE: [(&str, (u8, u8, u8)); 4 + SERIES] = [
     ("paper", (0xFF, 0xFF, 0xFF)),
     ("ink", (0x1B, 0x1F, 0x24)),
@@ -41,16 +43,16 @@ const PALETTE: [(&str, (u8, u8, u8)); 4 + SERIES] = [
     ("s1", (0xD5, 0x5E, 0x00)),
     ("s2", (0x00, 0x9E, 0x73)),
     ("s3", (0xB8, 0x5C, 0x94)),
-    ("s4", (0xA8, 0x79, 0x00)),
-    ("s5", (0x3F, 0xA0, 0xD8)),
-    ("s6", (0x6B, 0x74, 0x80)),
+    ("s4", (0x7A, 0x52, 0x00)),
+    ("s5", (0x3A, 0x9B, 0xD6)),
+    ("s6", (0x45, 0x4C, 0x54)),
 ];
 
 impl Ink {
     fn rgb(self) -> RGBColor {
         let index = match self {
             Self::Paper => 0,
-            Self::Ink => 1,
+            Self::Text => 1,
             Self::Muted => 2,
             Self::Grid => 3,
             Self::Series(i) => 4 + i % SERIES,
@@ -228,7 +230,7 @@ impl Canvas<'_> {
     }
 
     pub(super) fn bold(&mut self, text: &str, at: Point, anchor: Anchor) -> Drawn {
-        self.write(text, at, anchor, Ink::Ink, FontStyle::Bold)
+        self.write(text, at, anchor, Ink::Text, FontStyle::Bold)
     }
 
     fn write(&mut self, text: &str, at: Point, anchor: Anchor, ink: Ink, font: FontStyle) -> Drawn {

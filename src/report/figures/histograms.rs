@@ -40,12 +40,12 @@ pub fn histograms(title: &str, probe: &Probe) -> Result<String, FigureError> {
 }
 
 fn draw_panel(canvas: &mut Canvas<'_>, (x, y): Point, l: usize, layer: &LayerProbe) -> Drawn {
-    let (left, right) = (x + MARGIN + 4.0, x + PANEL.0 - MARGIN - 4.0);
+    let (left, right) = (x + 16.0, x + PANEL.0 - 16.0);
     let (top, bottom) = (y + 2.5 * LINE, y + PANEL.1 - 30.0);
     let room = PANEL.0 - 2.0 * MARGIN;
     let middle = (left + right) / 2.0;
     let head = fitted(&format!("layer {l} ({} units)", layer.width), room);
-    canvas.text(&head, (middle, y + 0.8 * LINE), Anchor::Middle, Ink::Ink)?;
+    canvas.text(&head, (middle, y + 0.8 * LINE), Anchor::Middle, Ink::Text)?;
     let spread = format!("sd {}", number(layer.outputs.standard_deviation));
     let at = (middle, y + 1.75 * LINE);
     canvas.text(&fitted(&spread, room), at, Anchor::Middle, Ink::Muted)?;

@@ -259,7 +259,11 @@ fn legend(series: &[Series], room: f64) -> Vec<Entry<'_>> {
 
 fn draw_entry(canvas: &mut Canvas<'_>, entry: &Entry<'_>, y: f64) -> Drawn {
     let (series, x) = (entry.series, entry.x);
-    let pen = series.pen();
+    // One of many thin lines would hardly be seen alone.
+    let pen = match series.thin {
+        true => Pen::new(Ink::Series(series.color), 1.2),
+        false => series.pen(),
+    };
     if !series.band.is_empty() {
         canvas.rect((x, y - 7.0), (x + SAMPLE, y + 7.0), pen.ink, 0.18)?;
     }
@@ -269,5 +273,5 @@ fn draw_entry(canvas: &mut Canvas<'_>, entry: &Entry<'_>, y: f64) -> Drawn {
         canvas.dot(middle, 3.6, Dot::of(series.color), pen.ink, pen.opacity)?;
     }
     let at = (x + SAMPLE + 8.0, y);
-    canvas.text(&entry.name, at, Anchor::Start, Ink::Ink)
+    canvas.text(&entry.name, at, Anchor::Start, Ink::Text)
 }

@@ -124,7 +124,7 @@ pub fn strips(chart: &StripChart) -> Result<String, FigureError> {
             let y = from + row - ROW / 2.0;
             let name = fitted(&strip.name, room);
             let at = (MARGIN, if above { from + LINE * 0.75 } else { y });
-            canvas.text(&name, at, Anchor::Start, Ink::Ink)?;
+            canvas.text(&name, at, Anchor::Start, Ink::Text)?;
             draw_strip(canvas, (chart.mark, radius), strip, ruler, y)?;
             let at = (WIDTH - MARGIN, y);
             canvas.text(&note(strip), at, Anchor::End, Ink::Muted)?;
@@ -165,12 +165,12 @@ fn draw_strip(
 fn draw_mark(canvas: &mut Canvas<'_>, x: f64, y: f64) -> Drawn {
     let ends = [(x, y - 15.0), (x, y + 15.0)];
     canvas.line(&ends, Pen::new(Ink::Paper, 4.4))?;
-    canvas.line(&ends, Pen::new(Ink::Ink, 2.4))
+    canvas.line(&ends, Pen::new(Ink::Text, 2.4))
 }
 
 /// A diamond with a hole.
 fn draw_reference(canvas: &mut Canvas<'_>, x: f64, y: f64) -> Drawn {
-    canvas.dot((x, y), 6.4, Dot::Diamond, Ink::Ink, 1.0)?;
+    canvas.dot((x, y), 6.4, Dot::Diamond, Ink::Text, 1.0)?;
     canvas.dot((x, y), 4.0, Dot::Diamond, Ink::Paper, 1.0)
 }
 
@@ -206,11 +206,11 @@ fn draw_legend(canvas: &mut Canvas<'_>, chart: &StripChart, y: f64) -> Drawn {
     let mut entry = |canvas: &mut Canvas<'_>, name: &str, kind: usize| {
         match kind {
             0 => canvas.dot((x, y), RADII[0], Dot::Circle, ink, 0.75)?,
-            1 => canvas.line(&[(x, y - 8.0), (x, y + 8.0)], Pen::new(Ink::Ink, 2.4))?,
+            1 => canvas.line(&[(x, y - 8.0), (x, y + 8.0)], Pen::new(Ink::Text, 2.4))?,
             _ => draw_reference(canvas, x, y)?,
         }
         let name = fitted(name, WIDTH - x - 12.0 - MARGIN);
-        canvas.text(&name, (x + 12.0, y), Anchor::Start, Ink::Ink)?;
+        canvas.text(&name, (x + 12.0, y), Anchor::Start, Ink::Text)?;
         x += 12.0 + width(&name) + 28.0;
         Ok(())
     };
