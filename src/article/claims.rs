@@ -67,11 +67,11 @@ impl Results {
             let (rule, holds): (_, Box<dyn Fn(&Outcome) -> bool>) = match published.steps_to_80 {
                 None => (
                     "final accuracy at most 12 % (the largest class has 11.35 %)",
-                    Box::new(|o| accuracy(o) <= 0.12),
+                    Box::new(|o| accuracy(o).is_some_and(|a| a <= 0.12)),
                 ),
                 Some(_) => (
                     "final accuracy at least one point below what was published",
-                    Box::new(move |o| accuracy(o) >= published.accuracy - 0.01),
+                    Box::new(move |o| accuracy(o).is_some_and(|a| a >= published.accuracy - 0.01)),
                 ),
             };
             claims.extend(judge(study.id, &runs, holds, |verdict| Claim {
@@ -88,7 +88,10 @@ impl Results {
     fn settings_claims(&self) -> Vec<Judged> {
         let mut claims = Vec::new();
         let runs: Vec<&Outcome> = self.of("small_bn_input").collect();
-        let best = |o: &Outcome| o.run.evals.iter().map(|e| e.accuracy()).fold(0.0, f64::max);
+        let best = |o: &Outcome| {
+            let accuracies = o.run.evals.iter().map(|e| e.accuracy());
+            Some(accuracies.fold(0.0, f64::max))
+        };
         claims.extend(judge(
             "small_bn_input",
             &runs,
@@ -104,7 +107,7 @@ impl Results {
         claims.extend(judge(
             "small_bn_input",
             &runs,
-            |o| accuracy(o) <= best(o) - 0.2,
+            |o| accuracy(o).zip(best(o)).is_some_and(|(a, b)| a <= b - 0.2),
             |verdict| Claim {
                 text: "Batch norm before the product: then training collapses.".into(),
                 published: "91–92 % around step 6,000, 35 % at 20,000 (another run)".into(),
@@ -117,25 +120,31 @@ impl Results {
                 verdict,
             },
         ));
-        for id in ["relu_xavier", "relu_he"] {
+        for id in ["relu_xavier", "relu_he", "relu_slower", "relu_zero_bias"] {
             let Some(study) = self.study(id) else {
                 continue;
             };
             let runs: Vec<&Outcome> = self.of(id).collect();
-            let dead: Vec<f64> = runs.iter().map(|o| o.dead_outputs as f64).collect();
+            let ended: Vec<&Outcome> = runs.iter().copied().filter(|o| !diverged(o)).collect();
+            let dead = values(&ended, |o| Some(o.dead_outputs as f64));
+            let mut measured = Vec::new();
+            if ended.len() < runs.len() {
+                measured.push(format!("{} diverge", runs.len() - ended.len()));
+            }
+            if !ended.is_empty() {
+                let dead = range(&dead, |v| format!("{v:.0}"));
+                measured.push(format!("{dead} of 10 dead, {}", measured_accuracy(&ended)));
+            }
             claims.extend(judge(
                 id,
                 &runs,
-                |o| o.dead_outputs > 0,
+                |o| o.dead_outputs > 0 || diverged(o),
                 |verdict| Claim {
-                    text: format!("{}: output units die.", study.label),
+                    text: format!("{}: it diverges, or output units die.", study.label),
                     published: "10–69 % (another run)".into(),
-                    measured: format!(
-                        "{} dead of 10, {}",
-                        range(&dead, |v| format!("{v:.0}")),
-                        measured_accuracy(&runs)
-                    ),
-                    rule: "an output unit is 0 for all test images".into(),
+                    measured: measured.join("; "),
+                    rule: "the loss becomes infinite, or an output unit is 0 for all test images"
+                        .into(),
                     verdict,
                 },
             ));
@@ -181,7 +190,7 @@ impl Results {
         claims.extend(judge(
             "zero_zero_bias",
             &runs,
-            |o| accuracy(o) <= 0.12,
+            |o| accuracy(o).is_some_and(|a| a <= 0.12),
             |verdict| Claim {
                 text: "All-zero weights and biases: the units stay equal, nothing is learned."
                     .into(),
@@ -196,7 +205,7 @@ impl Results {
 
     fn transfer_claims(&self) -> Vec<Judged> {
         let fresh: Vec<&Outcome> = self.of("fresh").collect();
-        let at = |o: &Outcome| o.run.evals.get(1).map_or(0.0, |e| e.accuracy());
+        let at = |o: &Outcome| o.run.evals.get(1).map(|e| e.accuracy());
         let mut claims = Vec::new();
         for id in ["transferred", "transferred_frozen"] {
             let Some(study) = self.study(id) else {
@@ -281,22 +290,27 @@ fn verdict(seeds: usize, of: usize) -> Option<Verdict> {
     }
 }
 
-/// The final accuracy; 0 for a run that has none.
-pub(super) fn accuracy(outcome: &Outcome) -> f64 {
-    match outcome.run.status {
-        Status::Diverged => 0.0,
-        _ => outcome.run.final_accuracy().unwrap_or(0.0),
+/// The final accuracy; a run that diverged has none.
+pub(super) fn accuracy(outcome: &Outcome) -> Option<f64> {
+    match diverged(outcome) {
+        true => None,
+        false => outcome.run.final_accuracy(),
     }
 }
 
-pub(super) fn values(runs: &[&Outcome], of: impl Fn(&Outcome) -> f64) -> Vec<f64> {
-    runs.iter().map(|o| of(o)).collect()
+pub(super) fn diverged(outcome: &Outcome) -> bool {
+    outcome.run.status == Status::Diverged
+}
+
+/// The values of the runs that have one.
+pub(super) fn values(runs: &[&Outcome], of: impl Fn(&Outcome) -> Option<f64>) -> Vec<f64> {
+    runs.iter().filter_map(|o| of(o)).collect()
 }
 
 /// The median step to 80 %, a run that never gets there counting as infinite; `None` if
 /// that is the median.
 pub(super) fn median_steps(runs: &[&Outcome]) -> Option<f64> {
-    let steps = |o: &Outcome| o.run.steps_to_80().map_or(f64::INFINITY, |s| s as f64);
+    let steps = |o: &Outcome| Some(o.run.steps_to_80().map_or(f64::INFINITY, |s| s as f64));
     median(&values(runs, steps)).filter(|m| m.is_finite())
 }
 
@@ -321,7 +335,10 @@ fn measured_accuracy(runs: &[&Outcome]) -> String {
 
 /// `94.8–96.4 %`
 fn percents(values: &[f64]) -> String {
-    format!("{} %", range(values, |v| format!("{:.1}", 100.0 * v)))
+    match values.is_empty() {
+        true => "diverged".into(),
+        false => format!("{} %", range(values, |v| format!("{:.1}", 100.0 * v))),
+    }
 }
 
 /// Least and greatest, or one if they look the same.

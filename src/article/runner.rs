@@ -5,7 +5,7 @@ use crate::batch_norm::{BatchNorm, NormEval};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Split};
 use crate::train::{Evaluation, Observer, PretrainProgress, Run, Status};
-use crate::{Error, InputPath, Isa, Network, Samples, Trainer};
+use crate::{Activation, Error, InputPath, Isa, Network, Samples, Trainer};
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,9 @@ pub struct Outcome {
     pub run: Run,
     /// Output units that are 0 or less for every test image.
     pub dead_outputs: usize,
+    /// Share of the outputs of the first layer, over the test images, that are below 0.01
+    /// or above 0.99, 0 to 1: of sigmoid networks with batch normalization.
+    pub saturated: Option<f64>,
     /// Final accuracy with the statistics of training instead of those of the test set,
     /// 0 to 1, where the network has batch normalization.
     pub running_accuracy: Option<f64>,
@@ -209,10 +212,13 @@ impl Plan {
             return Ok(None);
         }
         watch.finish(steps_of(study));
-        let running_accuracy = match config.batch_norm {
-            Some(norm) => Some(running_accuracy(&config, norm, &trainer, isa, data)?),
-            None => None,
-        };
+        let (mut running, mut saturated) = (None, None);
+        if let Some(norm) = config.batch_norm {
+            running = Some(running_accuracy(&config, norm, &trainer, isa, data)?);
+            if config.activation == Activation::Sigmoid {
+                saturated = Some(saturation(&config, &trainer, isa, data)?);
+            }
+        }
         let outputs = trainer.test_outputs()?;
         let width = trainer.network().outputs();
         let dead = |unit: &usize| outputs.chunks_exact(width).all(|y| y[*unit] <= 0.0);
@@ -221,7 +227,8 @@ impl Plan {
             seed,
             run,
             dead_outputs: (0..width).filter(dead).count(),
-            running_accuracy,
+            saturated,
+            running_accuracy: running,
         }))
     }
 }
@@ -267,6 +274,25 @@ fn running_accuracy(
     let layers = trained.network().layers().len();
     copy_layers(trained.network(), other.network_mut(), 0..layers)?;
     Ok(other.count_correct() as f64 / data.test.len() as f64)
+}
+
+/// The share of the first layer's outputs that are nearly 0 or 1, over the test images.
+fn saturation(
+    config: &TrainConfig,
+    trained: &Trainer<'_>,
+    isa: Isa,
+    data: &Data,
+) -> Result<f64, Error> {
+    let config = TrainConfig {
+        layers: config.layers[..2].to_vec(),
+        output_activation: config.activation,
+        ..config.clone()
+    };
+    let mut first = Trainer::with_isa(config, &data.train, &data.test, isa)?;
+    copy_layers(trained.network(), first.network_mut(), 0..1)?;
+    let outputs = first.test_outputs()?;
+    let saturated = outputs.iter().filter(|y| !(0.01..=0.99).contains(*y));
+    Ok(saturated.count() as f64 / outputs.len().max(1) as f64)
 }
 
 /// Copies the parameters of the layers `range`.

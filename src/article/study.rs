@@ -149,12 +149,22 @@ fn settings() -> Vec<Study> {
         row("tanh", "tanh, Xavier, lr 3/16", XAVIER).with(slow(tanh, tanh)),
         row("relu_xavier", "relu, Xavier, lr 3/16", XAVIER).with(slow(relu, relu)),
         row("relu_he", "relu, He, lr 3/16", Initializer::HE_NORMAL).with(slow(relu, relu)),
+        row("relu_slower", "relu, Xavier, lr 3/160", XAVIER)
+            .with(slow(relu, relu))
+            .with(|c| c.lr = 3.0 / 160.0),
+        row("relu_zero_bias", "relu, Xavier, lr 3/16, biases 0", XAVIER)
+            .with(slow(relu, relu))
+            .with(|c| c.bias_init = Initializer::Zeros),
         row(
-            "relu_he_linear",
-            "relu, He, lr 3/16, linear output",
-            Initializer::HE_NORMAL,
+            "relu_linear",
+            "relu, Xavier, lr 3/16, biases 0, linear output",
+            XAVIER,
         )
-        .with(slow(relu, Activation::Identity)),
+        .with(slow(relu, Activation::Identity))
+        .with(|c| c.bias_init = Initializer::Zeros),
+        row("relu_bn", "relu, small random + batch norm, lr 3/16", SMALL)
+            .with(slow(relu, relu))
+            .with(|c| c.batch_norm = Some(BatchNorm::ARTICLE)),
         row(
             "small_bn_input",
             "Small random + batch norm before the product",

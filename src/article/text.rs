@@ -34,20 +34,21 @@ impl Results {
         );
         for study in self.plan.studies.iter().filter(|s| s.part == part) {
             let runs: Vec<&Outcome> = self.of(study.id).collect();
-            let Some(s) = Summary::of(&values(&runs, accuracy)) else {
+            if runs.is_empty() {
                 continue;
-            };
+            }
+            let s = Summary::of(&values(&runs, accuracy));
             let steps = median_steps(&runs).map_or("never".into(), |s| format!("{s:.0}"));
             let reached = runs.iter().filter(|o| o.run.steps_to_80().is_some());
             let seeds = format!("{}/{}", reached.count(), runs.len());
-            let interval = s.ci95.map_or(String::new(), |(low, high)| {
+            let interval = s.and_then(|s| s.ci95).map_or(String::new(), |(low, high)| {
                 format!("{:.1}–{:.1}", 100.0 * low.max(0.0), 100.0 * high.min(1.0))
             });
+            let mean = s.map_or("diverged".into(), |s| format!("{:.2} %", 100.0 * s.mean));
             let _ = writeln!(
                 out,
-                "  {:<38}{steps:>9}{seeds:>8}{:>7.2} %{interval:>14}",
+                "  {:<38}{steps:>9}{seeds:>8}{mean:>9}{interval:>14}",
                 shortened(study.label, 37),
-                100.0 * s.mean
             );
             if let Some(p) = study.published {
                 let steps = p.steps_to_80.map_or("never".into(), |s| s.to_string());

@@ -65,7 +65,11 @@ impl Results {
         let strips = table.enumerate().map(|(color, study)| Strip {
             name: study.label.into(),
             color,
-            values: self.of(study.id).map(|o| 100.0 * accuracy(o)).collect(),
+            values: self
+                .of(study.id)
+                .filter_map(accuracy)
+                .map(|a| 100.0 * a)
+                .collect(),
             reference: study.published.map(|p| 100.0 * p.accuracy),
         });
         let svg = figures::strips(&StripChart {
@@ -169,7 +173,7 @@ fn curve(runs: &[&Outcome]) -> Vec<(f64, f64, f64, f64)> {
             .copied()
             .filter(|o| o.run.evals.len() > i)
             .collect();
-        let s = Summary::of(&values(&runs, |o| 100.0 * o.run.evals[i].accuracy()))?;
+        let s = Summary::of(&values(&runs, |o| Some(100.0 * o.run.evals[i].accuracy())))?;
         Some((evaluation.step as f64, s.mean, s.min, s.max))
     });
     at.collect()

@@ -1,6 +1,6 @@
 //! The tables of the report.
 
-use crate::article::claims::{Judged, accuracy, median_steps, values};
+use crate::article::claims::{self, Judged, accuracy, median_steps, values};
 use crate::article::{Figure, Outcome, Part, Plan, Results};
 use crate::report::{Align, Cell, Column, Table};
 use crate::stats::Summary;
@@ -44,6 +44,8 @@ impl Results {
         let all = || self.outcomes.iter().filter(|o| self.part_of(o) == part);
         let dead = all().any(|o| o.dead_outputs > 0);
         let norm = all().any(|o| o.running_accuracy.is_some());
+        let saturated = all().any(|o| o.saturated.is_some());
+        let diverged = all().any(claims::diverged);
         let mut columns = vec![Column::text("")];
         if published {
             columns.push(Column::numbers("80 % at step, published", ""));
@@ -62,13 +64,22 @@ impl Results {
         if norm {
             columns.push(Column::numbers("with running statistics", ""));
         }
+        if saturated {
+            columns.push(Column::numbers("first layer saturated", ""));
+        }
+        if diverged {
+            columns.push(centered("diverged"));
+        }
         if dead {
             columns.push(Column::text("dead outputs"));
         }
         let studies = self.plan.studies.iter().filter(|s| s.part == part);
         let rows = studies.filter_map(|study| {
             let runs: Vec<&Outcome> = self.of(study.id).collect();
-            let s = Summary::of(&values(&runs, accuracy))?;
+            let s = Summary::of(&values(&runs, accuracy));
+            if runs.is_empty() {
+                return None;
+            }
             let mut row = vec![Cell::text(study.label)];
             if let (true, Some(p)) = (published, study.published) {
                 row.push(steps(p.steps_to_80.map(|s| s as f64)));
@@ -78,20 +89,30 @@ impl Results {
             row.extend([
                 steps(median_steps(&runs)),
                 Cell::text(format!("{} of {}", reached.count(), runs.len())),
-                Cell::percent(s.mean, 2),
-                Cell::number(s.sd.map(|sd| 100.0 * sd), 2),
-                interval(s.ci95),
-                Cell::percent(s.median, 2),
-                Cell::percent(s.min, 2),
-                Cell::percent(s.max, 2),
+                Cell::percent(s.map(|s| s.mean), 2),
+                Cell::number(s.and_then(|s| s.sd).map(|sd| 100.0 * sd), 2),
+                interval(s.and_then(|s| s.ci95)),
+                Cell::percent(s.map(|s| s.median), 2),
+                Cell::percent(s.map(|s| s.min), 2),
+                Cell::percent(s.map(|s| s.max), 2),
             ]);
             if norm {
-                let running: Vec<f64> = runs.iter().filter_map(|o| o.running_accuracy).collect();
-                row.push(Cell::percent(Summary::of(&running).map(|s| s.mean), 2));
+                row.push(mean_percent(&runs, |o| o.running_accuracy));
+            }
+            if saturated {
+                row.push(mean_percent(&runs, |o| o.saturated));
+            }
+            if diverged {
+                let count = runs.iter().filter(|o| claims::diverged(o)).count();
+                row.push(Cell::text(format!("{count} of {}", runs.len())));
             }
             if dead {
-                let counts: Vec<String> = runs.iter().map(|o| o.dead_outputs.to_string()).collect();
-                row.push(Cell::text(counts.join(", ")));
+                let ended = runs.iter().filter(|o| !claims::diverged(o));
+                let counts: Vec<String> = ended.map(|o| o.dead_outputs.to_string()).collect();
+                row.push(match counts.is_empty() {
+                    true => Cell::Missing,
+                    false => Cell::text(counts.join(", ")),
+                });
             }
             Some(row)
         });
@@ -106,6 +127,10 @@ impl Results {
     fn part_of(&self, outcome: &Outcome) -> Part {
         self.plan.studies[outcome.study].part
     }
+}
+
+fn mean_percent(runs: &[&Outcome], of: impl Fn(&Outcome) -> Option<f64>) -> Cell {
+    Cell::percent(Summary::of(&values(runs, of)).map(|s| s.mean), 2)
 }
 
 fn steps(steps: Option<f64>) -> Cell {
@@ -258,6 +283,7 @@ pub(super) fn runs(results: &Results) -> Table {
             Cell::percent(o.run.final_accuracy(), 2),
             steps(o.run.steps_to_80().map(|s| s as f64)),
             Cell::percent(o.running_accuracy, 2),
+            Cell::percent(o.saturated, 2),
             Cell::number(o.dead_outputs as f64, 0),
             Cell::number(o.run.training_loss, 5),
             Cell::text(&o.run.weights_sha256),
@@ -273,6 +299,7 @@ pub(super) fn runs(results: &Results) -> Table {
             Column::numbers("final_accuracy", ""),
             Column::numbers("steps_to_80", ""),
             Column::numbers("running_accuracy", ""),
+            Column::numbers("saturated", ""),
             Column::numbers("dead_outputs", ""),
             Column::numbers("training_loss", ""),
             Column::text("weights_sha256"),
