@@ -18,7 +18,7 @@ mod text;
 
 pub use document::{Align, Block, Cell, Claim, Column, Document, Figure, Section, Table, Verdict};
 pub use figures::FigureError;
-pub(crate) use text::number;
+pub(crate) use text::{grouped, number};
 
 use crate::Error;
 use crate::files::write_whole;

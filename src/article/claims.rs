@@ -70,7 +70,7 @@ impl Results {
                     Box::new(|o| accuracy(o).is_some_and(|a| a <= 0.12)),
                 ),
                 Some(_) => (
-                    "final accuracy at least one point below what was published",
+                    "final accuracy no more than one point below the published",
                     Box::new(move |o| accuracy(o).is_some_and(|a| a >= published.accuracy - 0.01)),
                 ),
             };
@@ -98,7 +98,7 @@ impl Results {
             |o| o.run.steps_to_80() <= Some(1_000) && o.run.steps_to_80().is_some(),
             |verdict| Claim {
                 text: "Batch norm before the product: small random weights learn at once.".into(),
-                published: "84–86 % at step 1,000 (another run)".into(),
+                published: "84–86 % at step 1,000 (an independent run in JAX)".into(),
                 measured: measured_steps(&runs),
                 rule: "80 % at the first evaluation, step 1,000".into(),
                 verdict,
@@ -110,7 +110,8 @@ impl Results {
             |o| accuracy(o).zip(best(o)).is_some_and(|(a, b)| a <= b - 0.2),
             |verdict| Claim {
                 text: "Batch norm before the product: then training collapses.".into(),
-                published: "91–92 % around step 6,000, 35 % at 20,000 (another run)".into(),
+                published: "91–92 % around step 6,000, 35 % at 20,000 (an independent run in JAX)"
+                    .into(),
                 measured: format!(
                     "best {}, final {}",
                     percents(&values(&runs, best)),
@@ -141,7 +142,11 @@ impl Results {
                 |o| o.dead_outputs > 0 || diverged(o),
                 |verdict| Claim {
                     text: format!("{}: it diverges, or output units die.", study.label),
-                    published: "10–69 % (another run)".into(),
+                    published: match id {
+                        "relu_xavier" | "relu_he" => "10–69 % (an independent run in JAX)",
+                        _ => "—",
+                    }
+                    .into(),
                     measured: measured.join("; "),
                     rule: "the loss becomes infinite, or an output unit is 0 for all test images"
                         .into(),
@@ -353,13 +358,5 @@ fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
 
 /// `20,000`
 pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
+    crate::report::grouped(&n.to_string())
 }

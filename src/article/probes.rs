@@ -35,7 +35,7 @@ const XAVIER: Initializer = Initializer::LECUN_NORMAL;
 
 static FIGURES: [Spec; 7] = [
     Spec {
-        id: "tanh_zero",
+        id: "layers_tanh_zero",
         title: "tanh, all-zero weights",
         init: Initializer::Zeros,
         activation: Activation::Tanh,
@@ -46,7 +46,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: false,
     },
     Spec {
-        id: "tanh_random",
+        id: "layers_tanh_random",
         title: "tanh, random N(0, 1)",
         init: Initializer::Normal(1.0),
         activation: Activation::Tanh,
@@ -57,7 +57,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: false,
     },
     Spec {
-        id: "tanh_small",
+        id: "layers_tanh_small",
         title: "tanh, small random N(0, 0.01²)",
         init: Initializer::Normal(0.01),
         activation: Activation::Tanh,
@@ -68,7 +68,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: false,
     },
     Spec {
-        id: "tanh_xavier",
+        id: "layers_tanh_xavier",
         title: "tanh, Xavier N(0, 1/fan_in)",
         init: XAVIER,
         activation: Activation::Tanh,
@@ -83,7 +83,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: false,
     },
     Spec {
-        id: "relu_xavier",
+        id: "layers_relu_xavier",
         title: "relu, Xavier N(0, 1/fan_in)",
         init: XAVIER,
         activation: Activation::Relu,
@@ -94,7 +94,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: true,
     },
     Spec {
-        id: "relu_he",
+        id: "layers_relu_he",
         title: "relu, He N(0, 2/fan_in)",
         init: HE,
         activation: Activation::Relu,
@@ -108,7 +108,7 @@ static FIGURES: [Spec; 7] = [
         second_moments: true,
     },
     Spec {
-        id: "tanh_random_bn",
+        id: "layers_tanh_random_bn",
         title: "tanh, random N(0, 1), batch normalization",
         init: Initializer::Normal(1.0),
         activation: Activation::Tanh,

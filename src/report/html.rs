@@ -174,7 +174,8 @@ fn align(align: Align) -> &'static str {
 
 /// Text with its marks as elements.
 pub(super) fn inline(text: &str) -> String {
-    let text = clean(text);
+    // A number and its sign stay on one line.
+    let text = clean(text).replace(" %", "\u{a0}%");
     let mut html = String::new();
     for span in spans(&text) {
         let text = escape(span.text());

@@ -92,7 +92,7 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
-/// A number for readers: so many decimals (at most 17), thousands apart from 10,000 on, a
+/// A number for readers: so many decimals (at most 17), thousands apart, a
 /// true minus; in powers of ten from 10¹⁵ on.
 pub(super) fn decimal(x: f64, decimals: u8) -> String {
     let places = usize::from(decimals.min(17));
@@ -114,12 +114,9 @@ pub(super) fn decimal(x: f64, decimals: u8) -> String {
     }
 }
 
-/// Commas between thousands of digits with or without decimals, from 10,000 on.
-fn grouped(digits: &str) -> String {
+/// Commas between thousands of digits with or without decimals.
+pub(crate) fn grouped(digits: &str) -> String {
     let whole = digits.find('.').unwrap_or(digits.len());
-    if whole < 5 {
-        return digits.into();
-    }
     let mut text = String::new();
     for (i, digit) in digits[..whole].char_indices() {
         if i > 0 && (whole - i).is_multiple_of(3) {

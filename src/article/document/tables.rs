@@ -2,16 +2,8 @@
 
 use crate::article::claims::{self, Judged, accuracy, median_steps, values};
 use crate::article::{Figure, Outcome, Part, Plan, Results};
-use crate::report::{Align, Cell, Column, Table};
+use crate::report::{Cell, Column, Table};
 use crate::stats::Summary;
-
-fn centered(title: &str) -> Column {
-    Column {
-        title: title.into(),
-        align: Align::Center,
-        unit: String::new(),
-    }
-}
 
 /// Every claim with its verdict.
 pub(super) fn summary(claims: &[Judged]) -> Table {
@@ -19,9 +11,9 @@ pub(super) fn summary(claims: &[Judged]) -> Table {
         let claim = &judged.claim;
         vec![
             Cell::text(&claim.text),
-            Cell::text(&claim.published),
-            Cell::text(&claim.measured),
             Cell::Verdict(claim.verdict),
+            Cell::text(&claim.measured),
+            Cell::text(&claim.published),
         ]
     };
     Table {
@@ -29,9 +21,9 @@ pub(super) fn summary(claims: &[Judged]) -> Table {
         caption: "The claims, ours beside the published".into(),
         columns: vec![
             Column::text("Claim"),
-            Column::text("Published"),
-            Column::text("Measured"),
             Column::text("Verdict"),
+            Column::text("Measured"),
+            Column::text("Published"),
         ],
         rows: claims.iter().map(row).collect(),
     }
@@ -41,38 +33,20 @@ impl Results {
     /// The studies of a part, with statistics over their seeds.
     pub(super) fn runs_table(&self, part: Part, name: &str, caption: &str) -> Table {
         let published = part == Part::Table;
-        let all = || self.outcomes.iter().filter(|o| self.part_of(o) == part);
-        let dead = all().any(|o| o.dead_outputs > 0);
-        let norm = all().any(|o| o.running_accuracy.is_some());
-        let saturated = all().any(|o| o.saturated.is_some());
-        let diverged = all().any(claims::diverged);
         let mut columns = vec![Column::text("")];
         if published {
-            columns.push(Column::numbers("80 % at step, published", ""));
-            columns.push(Column::numbers("final, published", ""));
+            columns.push(Column::numbers("80 % at", "published"));
+            columns.push(Column::numbers("final", "published"));
         }
         columns.extend([
-            Column::numbers("80 % at step, median", ""),
-            centered("seeds at 80 %"),
-            Column::numbers("final, mean", ""),
+            Column::numbers("80 % at", "median step"),
+            Column::numbers("reached", "seeds"),
+            Column::numbers("final", "mean"),
             Column::numbers("sd", "points"),
-            Column::text("95 % interval"),
-            Column::numbers("median", ""),
+            Column::numbers("95 % interval", "of the mean"),
             Column::numbers("least", ""),
             Column::numbers("greatest", ""),
         ]);
-        if norm {
-            columns.push(Column::numbers("with running statistics", ""));
-        }
-        if saturated {
-            columns.push(Column::numbers("first layer saturated", ""));
-        }
-        if diverged {
-            columns.push(centered("diverged"));
-        }
-        if dead {
-            columns.push(Column::text("dead outputs"));
-        }
         let studies = self.plan.studies.iter().filter(|s| s.part == part);
         let rows = studies.filter_map(|study| {
             let runs: Vec<&Outcome> = self.of(study.id).collect();
@@ -92,28 +66,9 @@ impl Results {
                 Cell::percent(s.map(|s| s.mean), 2),
                 Cell::number(s.and_then(|s| s.sd).map(|sd| 100.0 * sd), 2),
                 interval(s.and_then(|s| s.ci95)),
-                Cell::percent(s.map(|s| s.median), 2),
                 Cell::percent(s.map(|s| s.min), 2),
                 Cell::percent(s.map(|s| s.max), 2),
             ]);
-            if norm {
-                row.push(mean_percent(&runs, |o| o.running_accuracy));
-            }
-            if saturated {
-                row.push(mean_percent(&runs, |o| o.saturated));
-            }
-            if diverged {
-                let count = runs.iter().filter(|o| claims::diverged(o)).count();
-                row.push(Cell::text(format!("{count} of {}", runs.len())));
-            }
-            if dead {
-                let ended = runs.iter().filter(|o| !claims::diverged(o));
-                let counts: Vec<String> = ended.map(|o| o.dead_outputs.to_string()).collect();
-                row.push(match counts.is_empty() {
-                    true => Cell::Missing,
-                    false => Cell::text(counts.join(", ")),
-                });
-            }
             Some(row)
         });
         Table {
@@ -124,8 +79,92 @@ impl Results {
         }
     }
 
-    fn part_of(&self, outcome: &Outcome) -> Part {
-        self.plan.studies[outcome.study].part
+    /// The article's table, short.
+    pub(super) fn beside_the_published(&self) -> Table {
+        let table = self.plan.studies.iter().filter(|s| s.part == Part::Table);
+        let rows = table.filter_map(|study| {
+            let runs: Vec<&Outcome> = self.of(study.id).collect();
+            let published = study.published?;
+            let summary = Summary::of(&values(&runs, accuracy))?;
+            Some(vec![
+                Cell::text(study.label),
+                steps(published.steps_to_80.map(|s| s as f64)),
+                steps(median_steps(&runs)),
+                Cell::percent(published.accuracy, 0),
+                Cell::percent(summary.mean, 1),
+                Cell::text(format!(
+                    "{:.1}–{:.1} %",
+                    100.0 * summary.min,
+                    100.0 * summary.max
+                )),
+            ])
+        });
+        Table {
+            name: "short".into(),
+            caption: format!(
+                "The article's table, ours over {} seeds beside the published",
+                self.plan.seeds
+            ),
+            rows: rows.collect(),
+            columns: vec![
+                Column::text(""),
+                Column::numbers("80 % at step", "published"),
+                Column::numbers("80 % at step", "ours, median"),
+                Column::numbers("final", "published"),
+                Column::numbers("final", "ours, mean"),
+                Column::numbers("final", "ours, range"),
+            ],
+        }
+    }
+
+    /// Why some of the settings fail: what became of the units.
+    pub(super) fn diagnostics(&self) -> Table {
+        let settings = self
+            .plan
+            .studies
+            .iter()
+            .filter(|s| s.part == Part::Settings);
+        let rows = settings.filter_map(|study| {
+            let runs: Vec<&Outcome> = self.of(study.id).collect();
+            let diverged = runs.iter().filter(|o| claims::diverged(o)).count();
+            let ended = || runs.iter().filter(|o| !claims::diverged(o));
+            let dead = ended().any(|o| o.dead_outputs > 0);
+            let norm = study.config.batch_norm.is_some();
+            if runs.is_empty() || !(dead || norm || diverged > 0) {
+                return None;
+            }
+            let counts: Vec<String> = ended().map(|o| o.dead_outputs.to_string()).collect();
+            Some(vec![
+                Cell::text(study.label),
+                Cell::text(format!("{diverged} of {}", runs.len())),
+                match counts.is_empty() {
+                    true => Cell::Missing,
+                    false => Cell::text(counts.join(", ")),
+                },
+                mean_percent(&runs, |o| o.saturated),
+                match norm {
+                    true => mean_percent(&runs, accuracy),
+                    false => Cell::Missing,
+                },
+                mean_percent(&runs, |o| o.running_accuracy),
+            ])
+        });
+        Table {
+            name: "diagnostics".into(),
+            caption: "What became of the units: outputs that are 0 for every test image; outputs \
+                      of the first layer below 0.01 or above 0.99; and the accuracy with the \
+                      statistics of the test set and with those of training"
+                .into(),
+            rows: rows.collect(),
+            columns: vec![
+                Column::text(""),
+                Column::numbers("diverged", "seeds"),
+                Column::numbers("dead outputs", "of 10, by seed"),
+                Column::numbers("saturated", "first layer"),
+                Column::numbers("final", "test statistics"),
+                Column::numbers("final", "running statistics"),
+            ],
+        }
     }
 }
 
