@@ -1,6 +1,7 @@
 //! What is claimed, and whether it holds: decided by rules that were settled first.
 
 use super::{Figure, Outcome, Part, Results, Study};
+use crate::probe::LayerProbe;
 use crate::report::{Claim, Verdict};
 use crate::stats::median;
 use crate::train::Status;
@@ -22,7 +23,58 @@ impl Results {
         all.extend(self.settings_claims());
         all.extend(self.named_claims());
         all.extend(self.transfer_claims());
+        all.extend(self.derivation_claims());
         all
+    }
+
+    fn derivation_claims(&self) -> Vec<Judged> {
+        type Of<T> = fn(&LayerProbe) -> T;
+        let kinds: [(_, _, _, Of<f64>, Of<Option<f64>>); 2] = [
+            (
+                "forward",
+                "The variance of the outputs is what the derivation says.",
+                0.1,
+                |l| l.outputs.standard_deviation,
+                |l| Some(l.predicted?.outputs),
+            ),
+            (
+                "backward",
+                "The variance of the gradients is what the derivation says.",
+                0.2,
+                |l| l.gradients.standard_deviation,
+                |l| Some(l.predicted?.gradients),
+            ),
+        ];
+        let shown: Vec<&Figure> = self.figures.iter().filter(|f| f.predicted()).collect();
+        let claim = |(about, text, limit, measured, predicted): (_, &str, f64, _, _)| {
+            let errors = shown.iter().map(|f| f.error_of(measured, predicted));
+            let largest = errors.fold(0.0, f64::max);
+            Judged {
+                about,
+                claim: Claim {
+                    text: text.into(),
+                    published: "as derived".into(),
+                    measured: format!(
+                        "standard deviations within {:.1} % of the predicted ones, at all layers \
+                         of {} initializations",
+                        100.0 * largest,
+                        shown.len()
+                    ),
+                    rule: format!(
+                        "the mean over the seeds is within {:.0} % of the prediction at every layer",
+                        100.0 * limit
+                    ),
+                    verdict: match largest <= limit {
+                        true => Verdict::Holds,
+                        false => Verdict::DoesNotHold,
+                    },
+                },
+            }
+        };
+        match shown.is_empty() {
+            true => Vec::new(),
+            false => kinds.into_iter().map(claim).collect(),
+        }
     }
 
     fn table_claims(&self) -> Vec<Judged> {

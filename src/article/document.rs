@@ -3,7 +3,7 @@
 mod charts;
 mod tables;
 
-use super::claims::{accuracy, grouped, values};
+use super::claims::{Judged, accuracy, grouped, values};
 use super::{Part, Results};
 use crate::Error;
 use crate::config::TrainConfig;
@@ -80,8 +80,7 @@ impl Results {
         blocks.extend(self.curves(
             Part::Table,
             "table_curves",
-            "Test accuracy while training: the mean over the seeds, and from the least to the \
-             greatest as a band.",
+            "Test accuracy while training: the mean over the seeds",
         )?);
         blocks.extend(self.strip_chart()?);
         blocks.extend(self.claims_about(Part::Table));
@@ -153,7 +152,7 @@ impl Results {
         blocks.extend(self.curves(
             Part::Settings,
             "settings_curves",
-            "Test accuracy while training, the mean over the seeds.",
+            "Test accuracy while training: the mean over the seeds",
         )?);
         blocks.push(Block::Table(self.diagnostics()));
         blocks.extend(self.claims_about(Part::Settings));
@@ -192,7 +191,7 @@ impl Results {
         blocks.extend(self.curves(
             Part::Named,
             "named_curves",
-            "Test accuracy while training, the mean over the seeds.",
+            "Test accuracy while training: the mean over the seeds",
         )?);
         blocks.extend(self.claims_about(Part::Named));
         Ok(section("named", "What it names and does not run", blocks))
@@ -210,8 +209,7 @@ impl Results {
         blocks.extend(self.curves(
             Part::Transfer,
             "transfer_curves",
-            "Test accuracy on the digits 5 to 9: the mean over the seeds, and from the least to \
-             the greatest as a band.",
+            "Test accuracy on the digits 5 to 9: the mean over the seeds",
         )?);
         blocks.extend(self.claims_about(Part::Transfer));
         Ok(section("transfer", "Transfer", blocks))
@@ -223,10 +221,13 @@ impl Results {
              and of its gradients, backward: with weights of variance v a linear layer multiplies \
              the first by fan_in·v and the second by fan_out·v; relu halves both (He et al. \
              2015). Mean-field theory (Poole et al. 2016, Schoenholz et al. 2017) says the same \
-             for any activation. Solid: measured; dashed: predicted.",
+             for any activation. Solid: measured; dashed: predicted, and unseen where both agree.",
         )];
         blocks.extend(self.derivation_charts()?);
         blocks.push(Block::Table(tables::derivations(&self.figures)));
+        let about = |c: &Judged| ["forward", "backward"].contains(&c.about);
+        let claims = self.claims().into_iter().filter(about);
+        blocks.extend(claims.map(|c| Block::Claim(c.claim)));
         Ok(section(
             "derivations",
             "The two derivations, measured",

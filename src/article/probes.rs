@@ -2,6 +2,7 @@
 
 use crate::batch_norm::BatchNorm;
 use crate::probe::{BINS, LayerProbe, Probe, ProbeConfig, ProbeData};
+use crate::stats::Summary;
 use crate::{Activation, Error, Initializer};
 
 /// One of the article's figures, with what was measured.
@@ -119,6 +120,40 @@ static FIGURES: [Spec; 7] = [
         second_moments: false,
     },
 ];
+
+impl Figure {
+    /// Whether the theory predicts something for it, and not just 0.
+    pub(super) fn predicted(&self) -> bool {
+        let first = self
+            .probes
+            .first()
+            .and_then(|(_, probe)| probe.layers.first());
+        first
+            .and_then(|layer| layer.predicted)
+            .is_some_and(|p| p.outputs > 0.0)
+    }
+
+    /// The greatest relative error of a prediction, over the layers: of the mean over the
+    /// seeds of what is `measured`; 0 where nothing is predicted.
+    pub(super) fn error_of(
+        &self,
+        measured: fn(&LayerProbe) -> f64,
+        predicted: fn(&LayerProbe) -> Option<f64>,
+    ) -> f64 {
+        let layers = self
+            .probes
+            .first()
+            .map_or(0, |(_, probe)| probe.layers.len());
+        let errors = (0..layers).filter_map(|l| {
+            let of: Vec<&LayerProbe> = self.probes.iter().map(|(_, p)| &p.layers[l]).collect();
+            let mean = |values: Vec<f64>| Summary::of(&values).map(|s| s.mean);
+            let found = mean(of.iter().map(|layer| measured(layer)).collect())?;
+            let expected = mean(of.iter().filter_map(|layer| predicted(layer)).collect())?;
+            Some((found / expected - 1.0).abs())
+        });
+        errors.fold(0.0, f64::max)
+    }
+}
 
 /// How many figures there are.
 pub(super) fn count() -> usize {

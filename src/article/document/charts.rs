@@ -46,15 +46,15 @@ impl Results {
                 y: Axis::linear("test accuracy, %").including(0.0, 100.0),
                 series: series.collect(),
             })?;
+            let caption = match banded {
+                true => format!("{caption}, and from the least to the greatest as a band."),
+                false => format!("{caption}."),
+            };
             let name = match i {
                 0 => name.to_string(),
                 _ => format!("{name}_{}", i + 1),
             };
-            blocks.push(Block::Figure(Figure {
-                name,
-                caption: caption.into(),
-                svg,
-            }));
+            blocks.push(Block::Figure(Figure { name, caption, svg }));
         }
         Ok(blocks)
     }
@@ -91,14 +91,7 @@ impl Results {
         let chart = |measured: fn(&LayerProbe) -> f64,
                      predicted: fn(&LayerProbe) -> Option<f64>| {
             let mut series = Vec::new();
-            let shown = self.figures.iter().filter(|f| {
-                let first = f.probes.first().map(|p| &p.1);
-                first.is_some_and(|p| {
-                    p.layers
-                        .iter()
-                        .any(|l| predicted(l).is_some_and(|v| v > 0.0))
-                })
-            });
+            let shown = self.figures.iter().filter(|f| f.predicted());
             for (color, figure) in shown.enumerate() {
                 let line = |of: &dyn Fn(&LayerProbe) -> Option<f64>| {
                     let layers = figure.probes.first().map_or(0, |p| p.1.layers.len());

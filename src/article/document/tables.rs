@@ -227,6 +227,7 @@ fn significant(value: Option<f64>) -> Cell {
         Some(value) if value != 0.0 && value.abs() < 1e-3 => {
             Cell::text(crate::report::number(value))
         }
+        Some(value) if value.abs() >= 1e3 => Cell::number(value, 0),
         value => Cell::number(value, 3),
     }
 }
@@ -243,7 +244,9 @@ pub(super) fn derivations(figures: &[Figure]) -> Table {
         let outputs_predicted = mean(&|p| Some(p.layers.last()?.predicted?.outputs));
         let gradients = mean(&|p| Some(p.layers.first()?.gradients.standard_deviation));
         let gradients_predicted = mean(&|p| Some(p.layers.first()?.predicted?.gradients));
-        outputs_predicted?;
+        if !figure.predicted() {
+            return None;
+        }
         Some(vec![
             Cell::text(figure.spec.title),
             significant(outputs),
