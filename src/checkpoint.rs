@@ -6,11 +6,12 @@
 //! (PyTorch's `nn.Linear` keeps weights as \[out, in\]: transpose to compare.)
 
 use crate::config::{LayerRange, TrainConfig};
+use crate::files;
 use crate::network::{Network, NetworkError, Norm};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -109,27 +110,12 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// The file that is written first: beside `path`, so that a rename suffices.
-fn partial_file(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
-}
-
 /// Whether [`save`] will be able to write to `path`, as far as can be told.
 ///
 /// # Errors
 /// If no file can be created there, or `path` is a folder.
 pub fn check_writable(path: &Path) -> Result<(), CheckpointError> {
-    let check = || {
-        if path.is_dir() {
-            return Err(std::io::Error::other("is a folder"));
-        }
-        let partial = partial_file(path);
-        File::create(&partial)?;
-        std::fs::remove_file(&partial)
-    };
-    check().map_err(|source| CheckpointError::Io {
+    files::check_writable(path).map_err(|source| CheckpointError::Io {
         path: path.into(),
         source,
     })
@@ -181,18 +167,7 @@ pub fn save(path: &Path, network: &Network, config: &TrainConfig) -> Result<(), 
         ("weights_sha256".to_string(), network.weights_sha256()),
     ]);
     let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(format)?;
-    let partial = partial_file(path);
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().map_err(|error| {
-        // Nothing can be done about a file that cannot even be removed.
-        let _ = std::fs::remove_file(&partial);
-        io(error)
-    })
+    files::write_whole(path, &bytes).map_err(io)
 }
 
 /// Sets the network's parameters to those in the file.

@@ -11,6 +11,19 @@ fn partial_file(path: &Path) -> PathBuf {
     partial.into()
 }
 
+/// Whether [`write_whole`] will be able to write to `path`, as far as can be told.
+///
+/// # Errors
+/// If no file can be created there, or `path` is a folder.
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::other("is a folder"));
+    }
+    let partial = partial_file(path);
+    File::create(&partial)?;
+    std::fs::remove_file(&partial)
+}
+
 /// Writes `bytes` to a file beside `path`, which then takes its place.
 ///
 /// # Errors

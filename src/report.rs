@@ -21,7 +21,7 @@ pub use figures::FigureError;
 pub(crate) use text::{grouped, number};
 
 use crate::Error;
-use crate::files::write_whole;
+use crate::files::{check_writable as check_file, write_whole};
 use crate::probe::Probe;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -107,15 +107,14 @@ pub fn write(dir: &Path, document: &Document) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Report`] if not.
 pub fn check_writable(dir: &Path) -> Result<(), Error> {
-    let io = |source| ReportError::Io {
-        path: dir.into(),
-        source,
+    let check = || {
+        std::fs::create_dir_all(dir)?;
+        check_file(&dir.join("report.html"))
     };
-    std::fs::create_dir_all(dir).map_err(io)?;
-    let probe = dir.join(".partial");
-    write_whole(&probe, &[]).map_err(io)?;
-    std::fs::remove_file(&probe).map_err(io)?;
-    Ok(())
+    check().map_err(|source| {
+        let path = dir.into();
+        ReportError::Io { path, source }.into()
+    })
 }
 
 fn write_file(path: PathBuf, text: &str) -> Result<(), ReportError> {

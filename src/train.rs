@@ -5,6 +5,7 @@ mod order;
 pub use order::Order;
 
 use crate::Error;
+use crate::batch_norm::NormEval;
 use crate::config::{ConfigError, LayerRange, TrainConfig};
 use crate::data_init;
 pub use crate::data_init::PretrainProgress;
@@ -13,6 +14,7 @@ use crate::network::Network;
 use crate::samples::Samples;
 use crate::step::{Batch, Rule, Workspace};
 use fanin_kernels::Isa;
+use fanin_kernels::norm::MAX_SAMPLES;
 use fanin_kernels::team::Team;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -391,6 +393,16 @@ fn check_samples(
     }
     if train.has_classes() != test.has_classes() {
         return Err(ConfigError::Kinds);
+    }
+    if let Some(norm) = config.batch_norm {
+        let whole = match norm.eval {
+            NormEval::Batch => test.len(),
+            NormEval::Running => 0,
+        };
+        let most = config.batch.max(whole);
+        if most >= MAX_SAMPLES {
+            return Err(ConfigError::NormSamples(most));
+        }
     }
     let (batch, samples) = (config.batch, train.len());
     if batch == 0 || batch > samples {

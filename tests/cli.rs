@@ -291,3 +291,89 @@ fn probes_are_the_same_on_every_instruction_set() {
         .code(2)
         .stderr(contains("784"));
 }
+
+#[test]
+fn batch_normalization_and_transfer_by_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.safetensors");
+    let file = file.to_str().unwrap();
+    let norm = ["--batch-norm", "pre_activation", "--bn-eval", "batch"];
+    let report = json(fanin().args(SHORT).args(norm).args(["--save", file]));
+    assert_eq!(report["config"]["batch_norm"], "pre_activation");
+    assert_eq!(report["config"]["bn_eval"], "batch");
+    // Without batch normalization the file does not fit.
+    fanin()
+        .args(SHORT)
+        .args(["--load", file])
+        .assert()
+        .code(1)
+        .stderr(contains("--batch-norm"));
+    let start = [
+        "--load",
+        file,
+        "--steps",
+        "0",
+        "--seed",
+        "5",
+        "--load-layers",
+        "1",
+    ];
+    let fresh = json(
+        fanin()
+            .args(SHORT)
+            .args(norm)
+            .args(["--steps", "0", "--seed", "5"]),
+    );
+    let loaded = json(fanin().args(SHORT).args(norm).args(start));
+    assert_ne!(loaded["weights_sha256"], report["weights_sha256"]);
+    assert_ne!(loaded["weights_sha256"], fresh["weights_sha256"]);
+    let other = [
+        "--load",
+        file,
+        "--load-layers",
+        "1",
+        "--layers",
+        "784,16,20,10",
+    ];
+    let report = json(
+        fanin()
+            .args(SHORT)
+            .args(norm)
+            .args(other)
+            .args(["--freeze", "1"]),
+    );
+    assert_eq!(report["config"]["frozen"], "1..1");
+    for wrong in [
+        &["--load-layers", "1"][..],
+        &["--load-layers", "0..1", "--load", file],
+        &["--freeze", "1..2"],
+        &["--freeze", "3"],
+        &["--batch-norm", "pre_activation", "--bn-epsilon", "0"],
+        &["--batch-norm", "middle"],
+        &["--bias-init", "lsuv"],
+    ] {
+        fanin().args(SHORT).args(wrong).assert().code(2);
+    }
+}
+
+#[test]
+fn a_short_article_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("deep").join("report");
+    let out = out.to_str().unwrap();
+    fanin()
+        .args(["article", "--seeds", "1", "--steps", "20", "--out", out])
+        .assert()
+        .success()
+        .stdout(contains("Small random + batch norm"))
+        .stdout(contains("report.html"))
+        .stderr(contains("100 %"));
+    assert!(folder.path().join("deep/report/report.html").is_file());
+    let unwritable = folder.path().join("deep/report/report.html/x");
+    fanin()
+        .args(["article", "--out", unwritable.to_str().unwrap()])
+        .assert()
+        .code(1)
+        .stderr(contains("report.html"));
+    fanin().args(["article", "--seeds", "0"]).assert().code(2);
+}
