@@ -26,6 +26,10 @@ impl Results {
     }
 
     fn table(&self, out: &mut String, part: Part, title: &str) {
+        let in_part = |o: &Outcome| self.plan.studies[o.study].part == part;
+        if !self.outcomes.iter().any(in_part) {
+            return;
+        }
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
@@ -65,6 +69,9 @@ impl Results {
 
     fn verdicts(&self, out: &mut String) {
         let claims = self.claims();
+        if claims.is_empty() {
+            return;
+        }
         let holds = claims.iter().filter(|c| c.claim.verdict == Verdict::Holds);
         let _ = writeln!(
             out,

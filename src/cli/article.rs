@@ -76,6 +76,10 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
     let results = plan.run(&data, threads, &progress)?;
     progress.bar.finish_and_clear();
 
+    if results.stopped {
+        let (done, all) = (results.outcomes.len(), plan.runs());
+        eprintln!("stopped: {done} of {all} runs are done");
+    }
     let mut out = std::io::stdout().lock();
     write!(out, "{}", results.text())?;
     let seconds = started.elapsed().as_secs_f64();
