@@ -45,15 +45,8 @@ impl Workspace {
         let ([dgamma, dbeta, _], saved) = space.norm.backward_parts(self.batch);
         let [gamma, beta] = vectors(of.norm);
         let [gamma_velocity, beta_velocity] = norm_velocity;
-        let norm = NormParts {
-            saved,
-            gamma,
-            beta,
-            gamma_velocity,
-            beta_velocity,
-            dgamma,
-            dbeta,
-        };
+        let matrices = [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta];
+        let norm = NormParts::new(saved, matrices);
         let parts = DeltaParts {
             activation: layer.activation,
             batch: self.batch,
@@ -129,21 +122,13 @@ impl Workspace {
         let team = &mut *batch.team;
         team.split_cols(previous.width, LANES, matrices, |_, range, parts| {
             let [w, vw, mut dx, from_scaled, bias, vbias, norm @ ..] = parts;
-            let [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta] = norm;
             let x = x.col_range(range.start, range.start + w.cols());
             let (w, vw) = (w.transposed(), vw.transposed());
             let wanted = wants_delta || of_input;
             let dx_part = wanted.then(|| dx.reborrow());
             update_weights(isa, apply, x, delta, scaled, w, vw, dx_part);
-            let mut norm = (of_input || of_pre_activation).then(|| NormParts {
-                saved: saved.cols(&range),
-                gamma,
-                beta,
-                gamma_velocity,
-                beta_velocity,
-                dgamma,
-                dbeta,
-            });
+            let norm = || NormParts::new(saved.cols(&range), norm);
+            let mut norm = (of_input || of_pre_activation).then(norm);
             if of_input && let Some(norm) = norm.take() {
                 norm.backward(isa, apply, dx.reborrow());
             }
@@ -245,19 +230,10 @@ impl Workspace {
         let team = &mut *batch.team;
         team.split_cols(width, LANES, matrices, |_, range, parts| {
             let [w, vw, mut dx, norm @ ..] = parts;
-            let [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta] = norm;
             let x = x.col_range(range.start, range.start + w.cols());
             let (w, vw) = (w.transposed(), vw.transposed());
             update_weights(isa, apply, x, delta, scaled, w, vw, Some(dx.reborrow()));
-            let norm = NormParts {
-                saved: saved.cols(&range),
-                gamma,
-                beta,
-                gamma_velocity,
-                beta_velocity,
-                dgamma,
-                dbeta,
-            };
+            let norm = NormParts::new(saved.cols(&range), norm);
             norm.backward(isa, apply, dx);
         });
     }

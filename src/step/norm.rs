@@ -139,7 +139,21 @@ pub(super) struct NormParts<'a> {
     pub dbeta: MatMut<'a>,
 }
 
-impl NormParts<'_> {
+impl<'a> NormParts<'a> {
+    /// From what the forward pass saved; and γ, β, their velocities, dγ and dβ.
+    pub fn new(saved: Saved<'a>, matrices: [MatMut<'a>; 6]) -> Self {
+        let [gamma, beta, gamma_velocity, beta_velocity, dgamma, dbeta] = matrices;
+        Self {
+            saved,
+            gamma,
+            beta,
+            gamma_velocity,
+            beta_velocity,
+            dgamma,
+            dbeta,
+        }
+    }
+
     /// From dL/du to dL/dx in `delta`, and the update of γ and β.
     pub fn backward(self, isa: Isa, apply: Apply, delta: MatMut<'_>) {
         let Self {
