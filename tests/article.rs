@@ -1,10 +1,12 @@
 //! The article: that what is planned is run, the same whatever the number of threads, and
 //! written down; and that verdicts follow their rules.
 
+use assert_cmd::Command;
 use fanin::article::{Monitor, Outcome, Part, Plan, Results};
 use fanin::data::Dataset;
 use fanin::report::{self, Block, Cell, Verdict};
 use fanin::{Evaluation, Isa, Run, Status};
+use predicates::str::contains;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -249,4 +251,27 @@ fn a_run_that_diverged_has_no_accuracy() {
             .map(|s| s.part)
     };
     assert_eq!(part("xavier"), Some(Part::Table));
+}
+
+#[test]
+fn a_short_article_in_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("deep").join("report");
+    let out = out.to_str().expect("text");
+    let fanin = || Command::new(env!("CARGO_BIN_EXE_fanin"));
+    fanin()
+        .args(["article", "--seeds", "1", "--steps", "20", "--out", out])
+        .assert()
+        .success()
+        .stdout(contains("Small random + batch norm"))
+        .stdout(contains("report.html"))
+        .stderr(contains("100 %"));
+    assert!(folder.path().join("deep/report/report.html").is_file());
+    let unwritable = folder.path().join("deep/report/report.html/x");
+    fanin()
+        .args(["article", "--out", unwritable.to_str().expect("text")])
+        .assert()
+        .code(1)
+        .stderr(contains("report.html"));
+    fanin().args(["article", "--seeds", "0"]).assert().code(2);
 }

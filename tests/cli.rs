@@ -355,25 +355,3 @@ fn batch_normalization_and_transfer_by_flags() {
         fanin().args(SHORT).args(wrong).assert().code(2);
     }
 }
-
-#[test]
-fn a_short_article_in_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("deep").join("report");
-    let out = out.to_str().unwrap();
-    fanin()
-        .args(["article", "--seeds", "1", "--steps", "20", "--out", out])
-        .assert()
-        .success()
-        .stdout(contains("Small random + batch norm"))
-        .stdout(contains("report.html"))
-        .stderr(contains("100 %"));
-    assert!(folder.path().join("deep/report/report.html").is_file());
-    let unwritable = folder.path().join("deep/report/report.html/x");
-    fanin()
-        .args(["article", "--out", unwritable.to_str().unwrap()])
-        .assert()
-        .code(1)
-        .stderr(contains("report.html"));
-    fanin().args(["article", "--seeds", "0"]).assert().code(2);
-}
