@@ -28,6 +28,8 @@ pub struct Plan {
     pub seeds: u32,
     /// Steps of each run; the article's 20,000, or fewer to try things out.
     pub steps: u64,
+    /// Samples that go through the networks of the figures; the article's 2,000.
+    pub samples: usize,
 }
 
 impl Plan {
@@ -38,6 +40,7 @@ impl Plan {
             studies: study::all(),
             seeds: seeds.clamp(1, MAX_SEEDS),
             steps: 20_000,
+            samples: 2_000,
         }
     }
 

@@ -47,6 +47,7 @@ fn small_plan() -> Plan {
     ];
     plan.studies.retain(|s| kept.contains(&s.id));
     assert_eq!(plan.studies.len(), kept.len());
+    plan.samples = 30;
     for study in &mut plan.studies {
         study.config.layers = vec![784, 20, 12, 10];
     }

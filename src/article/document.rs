@@ -114,11 +114,12 @@ impl Results {
     }
 
     fn figures_section(&self) -> Result<Section, Error> {
-        let mut blocks = vec![paragraph(
-            "2,000 samples of 800 numbers from N(0, 1) go through untrained layers of 750, 700, \
-             …, 350 units without biases. Each panel is a layer: its outputs in 30 bins on \
-             [−1, 1]. The histograms are of seed 1.",
-        )];
+        let mut blocks = vec![paragraph(&format!(
+            "{} samples of 800 numbers from N(0, 1) go through untrained layers of 750, 700, …, \
+             350 units without biases. Each panel is a layer: its outputs in 30 bins on [−1, 1]. \
+             The histograms are of seed 1.",
+            grouped(self.plan.samples as u64)
+        ))];
         let claims = self.claims();
         for figure in &self.figures {
             let Some((_, probe)) = figure.probes.first() else {

@@ -161,13 +161,14 @@ pub(super) fn count() -> usize {
 }
 
 /// The probe of a figure with a seed.
-pub(super) fn probe(figure: usize, seed: u64) -> Result<Probe, Error> {
+pub(super) fn probe(figure: usize, seed: u64, samples: usize) -> Result<Probe, Error> {
     let spec = &FIGURES[figure];
     let config = ProbeConfig {
         init: spec.init,
         activation: spec.activation,
         batch_norm: spec.batch_norm.then_some(BatchNorm::ARTICLE),
         seed,
+        samples,
         ..ProbeConfig::default()
     };
     crate::probe::probe(&config, ProbeData::Gaussian)

@@ -136,10 +136,12 @@ impl Plan {
                     Job::Run { study, seed, .. } => self
                         .run_one(study, seed, isa, &samples, monitor)
                         .map(|outcome| lock(&done).0.extend(outcome)),
-                    Job::Probe { figure, seed } => probes::probe(figure, seed).map(|probe| {
-                        lock(&done).1.push((figure, seed, probe));
-                        monitor.advance(self.work_of(job));
-                    }),
+                    Job::Probe { figure, seed } => {
+                        probes::probe(figure, seed, self.samples).map(|probe| {
+                            lock(&done).1.push((figure, seed, probe));
+                            monitor.advance(self.work_of(job));
+                        })
+                    }
                 };
                 if let Err(error) = result {
                     lock(&failure).get_or_insert(error);
