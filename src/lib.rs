@@ -64,6 +64,7 @@ pub mod report;
 pub mod samples;
 pub mod stats;
 mod step;
+pub mod sweep;
 pub mod train;
 
 pub use batch_norm::BatchNorm;
