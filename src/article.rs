@@ -2,7 +2,8 @@
 //! figures, the other networks and settings of its code, and what it names but does not
 //! run; each over several seeds, beside what was published.
 //!
-//! [`plan`](Plan) what to run, [`Plan::run`] it, and [`Results::document`] is the report.
+//! A [`Plan`] says what to run, [`Plan::run`] runs it, and [`Results::document`] is the
+//! report.
 
 mod claims;
 mod document;
@@ -26,8 +27,8 @@ pub struct Plan {
     pub studies: Vec<Study>,
     /// Seeds of the studies of the table, from 1.
     pub seeds: u32,
-    /// Steps of each run; the article's 20,000, or fewer to try things out.
-    pub steps: u64,
+    /// Whether runs are shorter than the article's: then nothing is judged.
+    pub shortened: bool,
     /// Samples that go through the networks of the figures; the article's 2,000.
     pub samples: usize,
 }
@@ -39,16 +40,16 @@ impl Plan {
         Self {
             studies: study::all(),
             seeds: seeds.clamp(1, MAX_SEEDS),
-            steps: 20_000,
+            shortened: false,
             samples: 2_000,
         }
     }
 
-    /// The same with runs of at most `steps` steps.
+    /// The same with runs of at most `steps` steps, to try things out.
     #[must_use]
     pub fn with_steps(mut self, steps: u64) -> Self {
-        self.steps = steps;
         for study in &mut self.studies {
+            self.shortened |= study.config.steps > steps;
             study.config.steps = study.config.steps.min(steps);
         }
         self
@@ -56,7 +57,7 @@ impl Plan {
 
     /// Seeds of a study that is not run with all.
     pub fn fewer_seeds(&self) -> u32 {
-        (self.seeds / 3).max(3).min(self.seeds)
+        (self.seeds / 3).max(3).min(self.seeds.max(1))
     }
 
     /// Seeds of `study`.

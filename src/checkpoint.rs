@@ -1,10 +1,11 @@
 //! Networks as safetensors files.
 //!
 //! Tensors `layers.L.weight` \[in, out\] and `layers.L.bias` \[out\], little-endian f32, L
-//! from 0; and `layers.L.norm.{gamma,beta,running_mean,running_variance}` \[units\] where
-//! the layer has batch normalization. The metadata tell the layout, the configuration and the parameters' SHA-256.
+//! from 0; and `layers.L.norm.{gamma,beta,running_mean,running_variance}` \[units\] (or
+//! `layers.L.input_norm.…`) where the layer has batch normalization. The metadata tell the layout, the configuration and the parameters' SHA-256.
 //! (PyTorch's `nn.Linear` keeps weights as \[out, in\]: transpose to compare.)
 
+use crate::batch_norm::Placement;
 use crate::config::{LayerRange, TrainConfig};
 use crate::files;
 use crate::network::{Network, NetworkError, Norm};
@@ -73,13 +74,17 @@ pub enum CheckpointError {
         /// Tensors in the file.
         found: usize,
     },
-    /// The file has batch normalization where the network has none.
-    #[error("{path}: layer {layer} has batch normalization, here it has none: see --batch-norm")]
+    /// The file has batch normalization where the network has none, or has it elsewhere.
+    #[error(
+        "{path}: layer {layer} has batch normalization '{placement}', here it has not: see --batch-norm"
+    )]
     Norm {
         /// The file.
         path: PathBuf,
         /// The layer, counted from 1.
         layer: usize,
+        /// Where the file has it.
+        placement: Placement,
     },
     /// Layers that the network does not have.
     #[error("layers {range} are to be loaded: the network has {layers}")]
@@ -102,8 +107,11 @@ fn bias_name(l: usize) -> String {
     format!("layers.{l}.bias")
 }
 
-fn norm_name(l: usize, part: &str) -> String {
-    format!("layers.{l}.norm.{part}")
+fn norm_name(l: usize, placement: Placement, part: &str) -> String {
+    match placement {
+        Placement::PreActivation => format!("layers.{l}.norm.{part}"),
+        Placement::Input => format!("layers.{l}.input_norm.{part}"),
+    }
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
@@ -141,9 +149,10 @@ pub fn save(path: &Path, network: &Network, config: &TrainConfig) -> Result<(), 
         data.push((weight_name(l), vec![layer.fan_in, layer.fan_out], weights));
         let biases = little_endian(&network.dense_biases(l));
         data.push((bias_name(l), vec![layer.fan_out], biases));
+        let placement = layer.norm.unwrap_or(Placement::PreActivation);
         for (part, values) in network.norm(l).iter().flat_map(Norm::named) {
             data.push((
-                norm_name(l, part),
+                norm_name(l, placement, part),
                 vec![values.len()],
                 little_endian(values),
             ));
@@ -267,13 +276,20 @@ impl<'a> Tensors<'a> {
         let layer = |l: usize| {
             let layer = &network.layers()[l];
             let norm: Vec<_> = network.norm(l).iter().flat_map(Norm::named).collect();
-            if norm.is_empty() && self.all.tensor(&norm_name(l, "gamma")).is_ok() {
-                let path = self.path.into();
-                return Err(CheckpointError::Norm { path, layer: l + 1 });
+            for placement in [Placement::PreActivation, Placement::Input] {
+                let gamma = norm_name(l, placement, "gamma");
+                if layer.norm != Some(placement) && self.all.tensor(&gamma).is_ok() {
+                    return Err(CheckpointError::Norm {
+                        path: self.path.into(),
+                        layer: l + 1,
+                        placement,
+                    });
+                }
             }
+            let placement = layer.norm.unwrap_or(Placement::PreActivation);
             let norm = norm
                 .iter()
-                .map(|(part, values)| self.read(norm_name(l, part), &[values.len()]));
+                .map(|(part, values)| self.read(norm_name(l, placement, part), &[values.len()]));
             Ok(LayerValues {
                 weights: self.read(weight_name(l), &[layer.fan_in, layer.fan_out])?,
                 biases: self.read(bias_name(l), &[layer.fan_out])?,

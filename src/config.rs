@@ -121,6 +121,9 @@ pub enum ConfigError {
     /// The momentum of the running statistics is outside of [0, 1].
     #[error("batch normalization's momentum {0}: expected a number from 0 to 1")]
     NormMomentum(f32),
+    /// A batch of one, which normalization makes 0.
+    #[error("batch normalization of batches of 1: expected 2 samples or more")]
+    NormOne,
     /// Too many samples are to be normalized together.
     #[error("batch normalization of {0} samples at once: expected fewer than {MAX_SAMPLES}")]
     NormSamples(usize),

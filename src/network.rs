@@ -18,7 +18,7 @@ use std::collections::TryReserveError;
 pub const MAX_PARAMETERS: u64 = 1 << 31;
 
 /// Why a network cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NetworkError {
     /// A network has an input and an output at least.
     #[error("a network needs at least two layer sizes (input and output), got {0}")]
@@ -39,6 +39,14 @@ pub enum NetworkError {
         layer: usize,
         /// How many there are.
         layers: usize,
+    },
+    /// A running variance that is none.
+    #[error("layer {layer}: running variance {found}: expected a number ≥ 0")]
+    Variance {
+        /// Layer, from 0.
+        layer: usize,
+        /// What was given.
+        found: f32,
     },
     /// The given parameters do not have the shapes of the network.
     #[error("layer {layer}: expected {expected} {what}, found {found}")]

@@ -292,6 +292,9 @@ fn check_batch_norm(config: &ProbeConfig) -> Result<(), ConfigError> {
         return Ok(());
     };
     norm.check()?;
+    if config.samples == 1 {
+        return Err(ConfigError::NormOne);
+    }
     match config.samples < MAX_SAMPLES {
         true => Ok(()),
         false => Err(ConfigError::NormSamples(config.samples)),

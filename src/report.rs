@@ -108,6 +108,9 @@ pub fn write(dir: &Path, document: &Document) -> Result<(), Error> {
 /// [`Error::Report`] if not.
 pub fn check_writable(dir: &Path) -> Result<(), Error> {
     let check = || {
+        if dir.is_file() {
+            return Err(std::io::Error::other("is a file, expected a folder"));
+        }
         std::fs::create_dir_all(dir)?;
         check_file(&dir.join("report.html"))
     };

@@ -395,6 +395,9 @@ fn check_samples(
         return Err(ConfigError::Kinds);
     }
     if let Some(norm) = config.batch_norm {
+        if config.batch == 1 {
+            return Err(ConfigError::NormOne);
+        }
         let whole = match norm.eval {
             NormEval::Batch => test.len(),
             NormEval::Running => 0,

@@ -273,8 +273,8 @@ fn evaluations_count_every_sample_once() {
                 let samples = samples.as_ref().unwrap();
                 let config = TrainConfig {
                     layers: SIZES.to_vec(),
-                    batch: 1,
-                    batch_norm,
+                    batch: usize::from(n).min(2),
+                    batch_norm: batch_norm.filter(|_| n > 1),
                     threads,
                     ..TrainConfig::default()
                 };

@@ -22,11 +22,6 @@ pub enum Update<'a> {
         /// What is added to.
         target: MatMut<'a>,
     },
-    /// Nowhere: only `dx` is asked for.
-    Nothing {
-        /// W.
-        weights: MatRef<'a>,
-    },
 }
 
 /// `dx ← δ·Wᵀ`, then `target ← target + xᵀ·scaled`.
@@ -46,17 +41,7 @@ pub fn backward(
     update: Update<'_>,
     dx: Option<MatMut<'_>>,
 ) {
-    let updates = !matches!(update, Update::Nothing { .. });
     let (weights, target, k, n) = match update {
-        Update::Nothing { weights } => {
-            assert!(weights.col_stride() == 1);
-            // Never written through: `updates` is false.
-            let place = Place {
-                ptr: weights.as_ptr().cast_mut(),
-                stride: weights.row_stride(),
-            };
-            (place, place, weights.rows(), weights.cols())
-        }
         Update::Weights(mut w) => {
             assert!(w.col_stride() == 1);
             let place = Place {
@@ -101,7 +86,6 @@ pub fn backward(
         scaled,
         weights,
         target,
-        updates,
         dx,
     });
 }
@@ -163,8 +147,6 @@ struct Backward<'a> {
     scaled: MatRef<'a>,
     weights: Place,
     target: Place,
-    /// Whether `target` may be written.
-    updates: bool,
     dx: Option<MatMut<'a>>,
 }
 
@@ -175,15 +157,12 @@ impl Kernel for Backward<'_> {
     fn run<S: Simd>(mut self, s: S) {
         for row in (0..self.k).step_by(LANES) {
             let rows = LANES.min(self.k - row);
-            // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted in `backward`;
-            // with `updates` the target is borrowed exclusively.
+            // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted in `backward`.
             unsafe {
                 if let Some(dx) = &mut self.dx {
                     data_of_rows(s, row, rows, self.delta, self.weights, dx);
                 }
-                if self.updates {
-                    self.update(s, row, rows);
-                }
+                self.update(s, row, rows);
             }
         }
     }
@@ -193,7 +172,7 @@ impl Backward<'_> {
     /// `target[row..row + rows, :] += x[:, row..row + rows]ᵀ·scaled`.
     ///
     /// # Safety
-    /// - `row + rows ≤ k`; the shapes are those of [`backward`]; `updates` is true.
+    /// - `row + rows ≤ k`; the shapes are those of [`backward`].
     #[inline(always)]
     unsafe fn update<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
         let (tallest, widest) = if S::REGISTERS >= 32 { (4, 5) } else { (2, 2) };

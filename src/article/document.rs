@@ -23,6 +23,9 @@ impl Results {
             self.plan.seeds,
             env!("CARGO_PKG_VERSION"),
         );
+        if self.plan.shortened {
+            subtitle += " — runs shorter than the article's: training is not judged";
+        }
         if self.stopped {
             subtitle += &format!(
                 " — stopped early: {} of {} runs are done",
@@ -54,8 +57,8 @@ impl Results {
         let text = format!(
             "Of {} claims, **{holds} hold** for every seed, {some} for some of the seeds, {} for \
              none. Each is decided by a rule, which stands with the claim further down. Accuracies \
-             are those on the 10,000 test images; 80 % counts as reached at the first of the \
-             evaluations, one every 1,000 steps, that shows at least 80 %.",
+             are those on the test images; 80 % counts as reached at the first of the evaluations, \
+             one every 1,000 steps, that shows at least 80 %.",
             claims.len(),
             claims.len() - holds - some
         );
@@ -157,12 +160,15 @@ impl Results {
         )?);
         blocks.push(Block::Table(self.diagnostics()));
         blocks.extend(self.claims_about(Part::Settings));
+        if self.plan.shortened || self.stopped {
+            return Ok(section("settings", "Other networks and settings", blocks));
+        }
         blocks.push(paragraph(
             "**Why relu fails here.** The output layer has a relu too. A unit whose inputs are \
              below 0 for every image gives 0 and has no gradient: it is dead, its class is never \
-             chosen, and nothing brings it back. With biases N(0, 1) the first outputs are large, and so are the first \
-             steps: at learning rate 3/16 the loss overflows within a few of them or all ten \
-             outputs die at once. With biases of 0 fewer die, and the accuracy lacks their \
+             chosen, and nothing brings it back. With biases N(0, 1) about half of the outputs \
+             are dead before the first step; the steps of the others are so long that at \
+             learning rate 3/16 the loss overflows within a few of them or all outputs die. With biases of 0 fewer die, and the accuracy lacks their \
              classes; with a linear output layer the same network trains; and so it does where \
              batch norm brings the inputs of each output back to both sides of 0, most of the \
              time.",
@@ -245,7 +251,10 @@ impl Results {
                 "Data",
                 "MNIST; the first 5,000 training images left out, as the article has it".into(),
             ),
-            ("Seeds of the table", format!("1 to {}", self.plan.seeds)),
+            (
+                "Seeds of the table, pre-training and transfer",
+                format!("1 to {}", self.plan.seeds),
+            ),
             (
                 "Seeds of the rest",
                 format!("1 to {}", self.plan.fewer_seeds()),
@@ -261,7 +270,8 @@ impl Results {
             vec![
                 paragraph(
                     "Every run has the same bits on every machine: `fanin train` with the \
-                     settings and the seed of a run gives the same SHA-256 of the weights.",
+                     settings and the seed of a run gives the same SHA-256 of the weights; only transfer, between \
+                     digits, is not to be had so.",
                 ),
                 Block::KeyValues(pairs.to_vec()),
                 Block::Details {

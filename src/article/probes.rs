@@ -149,7 +149,8 @@ impl Figure {
             let mean = |values: Vec<f64>| Summary::of(&values).map(|s| s.mean);
             let found = mean(of.iter().map(|layer| measured(layer)).collect())?;
             let expected = mean(of.iter().filter_map(|layer| predicted(layer)).collect())?;
-            Some((found / expected - 1.0).abs())
+            let error = (found / expected - 1.0).abs();
+            Some(if error.is_nan() { f64::INFINITY } else { error })
         });
         errors.fold(0.0, f64::max)
     }

@@ -15,7 +15,7 @@ const HOLD_OUT: usize = 5_000;
 
 /// Is told how the work goes on, from several threads.
 pub trait Monitor: Sync {
-    /// So much of the work of [`Plan::work`] has been done since the last call.
+    /// So much more of the work of [`Plan::work`] has been done.
     fn advance(&self, work: u64);
 
     /// Whether to stop: runs are broken off, and left out.
@@ -31,8 +31,9 @@ pub struct Outcome {
     pub seed: u64,
     /// The run.
     pub run: Run,
-    /// Output units that are 0 or less for every test image.
-    pub dead_outputs: usize,
+    /// Output units that are 0 for every test image, before training and after; of
+    /// networks with relu outputs.
+    pub dead_outputs: Option<[usize; 2]>,
     /// Share of the outputs of the first layer, over the test images, that are below 0.01
     /// or above 0.99, 0 to 1: of sigmoid networks with batch normalization.
     pub saturated: Option<f64>,
@@ -93,7 +94,8 @@ impl Plan {
         }
     }
 
-    /// The longest first, so that no thread is left alone with one at the end.
+    /// The probes, which are short; then the longest runs first, so that no thread is left
+    /// alone with one at the end.
     fn jobs(&self) -> Vec<Job> {
         let studies = self.studies.iter().enumerate();
         let runs = studies.flat_map(|(study, s)| {
@@ -104,9 +106,9 @@ impl Plan {
         let seeds = u64::from(self.fewer_seeds());
         let probes = (0..figures)
             .flat_map(|figure| (1..=seeds).map(move |seed| Job::Probe { figure, seed }));
-        let mut jobs: Vec<Job> = runs.chain(probes).collect();
-        jobs.sort_by_key(|job| std::cmp::Reverse(self.work_of(*job)));
-        jobs
+        let mut runs: Vec<Job> = runs.collect();
+        runs.sort_by_key(|job| std::cmp::Reverse(self.work_of(*job)));
+        probes.chain(runs).collect()
     }
 
     /// Runs everything on `threads` threads (at least one).
@@ -149,8 +151,14 @@ impl Plan {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(work);
+            for _ in 1..threads.min(jobs.len()) {
+                // With fewer threads than asked for it takes longer, that is all.
+                if std::thread::Builder::new()
+                    .spawn_scoped(scope, work)
+                    .is_err()
+                {
+                    break;
+                }
             }
             work();
         });
@@ -161,7 +169,7 @@ impl Plan {
         outcomes.sort_by_key(|o: &Outcome| (o.study, o.seed));
         Ok(Results {
             plan: self.clone(),
-            stopped: outcomes.len() < self.runs(),
+            stopped: outcomes.len() + probes.len() < jobs.len(),
             outcomes,
             figures: probes::figures(probes),
             isa,
@@ -209,6 +217,8 @@ impl Plan {
             let layers = config.layers.len() - 1;
             copy_layers(source.network(), trainer.network_mut(), 0..layers - 1)?;
         }
+        let relu = config.output_activation == Activation::Relu;
+        let dead_before = relu.then(|| dead_outputs(&mut trainer)).transpose()?;
         let run = trainer.run(&mut watch);
         if run.status == Status::Interrupted || monitor.stopped() {
             return Ok(None);
@@ -221,18 +231,27 @@ impl Plan {
                 saturated = Some(saturation(&config, &trainer, isa, data)?);
             }
         }
-        let outputs = trainer.test_outputs()?;
-        let width = trainer.network().outputs();
-        let dead = |unit: &usize| outputs.chunks_exact(width).all(|y| y[*unit] <= 0.0);
+        let dead_outputs = match dead_before {
+            Some(before) => Some([before, dead_outputs(&mut trainer)?]),
+            None => None,
+        };
         Ok(Some(Outcome {
             study: number,
             seed,
             run,
-            dead_outputs: (0..width).filter(dead).count(),
+            dead_outputs,
             saturated,
             running_accuracy: running,
         }))
     }
+}
+
+/// Output units that are 0 for every test image.
+fn dead_outputs(trainer: &mut Trainer<'_>) -> Result<usize, Error> {
+    let outputs = trainer.test_outputs()?;
+    let width = trainer.network().outputs();
+    let dead = |unit: &usize| outputs.chunks_exact(width).all(|y| y[*unit] == 0.0);
+    Ok((0..width).filter(dead).count())
 }
 
 /// Steps of a run, those of what it starts from included.

@@ -12,11 +12,11 @@ pub(super) struct BatchNormArgs {
 
     /// Which layers have it: all, or hidden (neither the network's inputs nor the
     /// pre-activations of the output layer)
-    #[arg(long, value_name = "LAYERS", default_value_t = BatchNorm::default().layers)]
+    #[arg(long, value_name = "LAYERS", requires = "batch_norm", default_value_t = BatchNorm::default().layers)]
     bn_layers: NormLayers,
 
     /// What is added to each variance, > 0
-    #[arg(long, value_name = "X", default_value_t = BatchNorm::default().epsilon, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", requires = "batch_norm", default_value_t = BatchNorm::default().epsilon, allow_negative_numbers = true)]
     bn_epsilon: f32,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct NormArgs {
     batch: BatchNormArgs,
 
     /// How far a step moves the running statistics, 0 to 1
-    #[arg(long, value_name = "X", default_value_t = BatchNorm::default().momentum, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", requires = "batch_norm", default_value_t = BatchNorm::default().momentum, allow_negative_numbers = true)]
     bn_momentum: f32,
 
     /// What evaluations normalize with: running (statistics gathered in training) or batch
     /// (those of the whole test set, the article's way)
-    #[arg(long, value_name = "STATISTICS", default_value_t = BatchNorm::default().eval)]
+    #[arg(long, value_name = "STATISTICS", requires = "batch_norm", default_value_t = BatchNorm::default().eval)]
     bn_eval: NormEval,
 }
 

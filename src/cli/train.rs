@@ -65,7 +65,8 @@ pub(super) struct TrainArgs {
     #[command(flatten)]
     norm: NormArgs,
 
-    /// Keep the parameters of layers FIRST to LAST as they start (counted from 1)
+    /// Keep W, b, gamma and beta of layers FIRST to LAST as they start (counted from 1,
+    /// both included; running statistics move on)
     #[arg(long, value_name = "FIRST..LAST")]
     freeze: Option<LayerRange>,
 
@@ -168,6 +169,14 @@ impl TrainArgs {
 pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
     let config = args.config();
     config.check().map_err(Error::from)?;
+    if args.load.is_some() && args.init.needs_data() {
+        let message = format!(
+            "--load cannot be combined with --init {}, which looks at the samples through the \
+             layers below: take an initializer that does not",
+            args.init
+        );
+        return Err(Failure::Message(USAGE, message));
+    }
     let isa = Isa::from_env().map_err(Error::from)?;
     if let Some(file) = &args.save {
         // Better now than after the training.

@@ -107,12 +107,20 @@ impl Network {
     /// Sets the batch normalization of layer `l`.
     ///
     /// # Errors
-    /// If a length is not that of the layer, or there is no such layer.
+    /// If a length is not that of the layer, a running variance is not a number ≥ 0, or
+    /// there is no such layer.
     pub fn set_norm(&mut self, l: usize, norm: Norm<'_>) -> Result<(), super::NetworkError> {
         let layer = *self.layer(l)?;
         let units = layer.norm_units();
         for (what, values) in norm.named() {
             layer.check_length(l, what, units, values.len())?;
+        }
+        let wrong = norm
+            .running_variance
+            .iter()
+            .find(|v| v.is_nan() || **v < 0.0);
+        if let Some(&found) = wrong {
+            return Err(super::NetworkError::Variance { layer: l, found });
         }
         let to = self.layer_mut(l).norm;
         to.gamma[..units].copy_from_slice(norm.gamma);

@@ -83,7 +83,7 @@ pub(super) fn plain(text: &str) -> String {
     spans(&text).into_iter().map(Span::text).collect()
 }
 
-/// Four significant digits, in at most nine characters.
+/// Four decimals, or three significant digits and a power of ten, in at most nine characters.
 pub(crate) fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".into(),

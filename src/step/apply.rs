@@ -83,8 +83,11 @@ pub(super) fn update_weights(
     scaled: MatRef<'_>,
     w: MatMut<'_>,
     velocity: MatMut<'_>,
-    dx: Option<MatMut<'_>>,
+    mut dx: Option<MatMut<'_>>,
 ) {
+    if let (Apply::Nothing, Some(dx)) = (apply, dx.as_mut()) {
+        return fused::backward_data(isa, delta, w.as_ref(), dx.reborrow());
+    }
     into_target(isa, apply, w, velocity, |update| {
         fused::backward(isa, x, delta, scaled, update, dx);
     });
@@ -99,11 +102,9 @@ pub(super) fn update_sparse(
     w: MatMut<'_>,
     velocity: MatMut<'_>,
 ) {
-    into_target(isa, apply, w, velocity, |update| match update {
-        Update::Weights(target) | Update::Into { target, .. } => {
-            sparse::accumulate(isa, columns, scaled, target);
-        }
-        Update::Nothing { .. } => {}
+    into_target(isa, apply, w, velocity, |update| {
+        let (Update::Weights(target) | Update::Into { target, .. }) = update;
+        sparse::accumulate(isa, columns, scaled, target);
     });
 }
 
@@ -117,10 +118,7 @@ fn into_target(
 ) {
     match apply {
         Apply::Sgd { .. } => return accumulate(Update::Weights(w)),
-        Apply::Nothing => {
-            let weights = w.as_ref();
-            return accumulate(Update::Nothing { weights });
-        }
+        Apply::Nothing => return,
         Apply::Momentum { .. } | Apply::Gradient => {}
     }
     if let Apply::Momentum { momentum, .. } = apply {

@@ -54,7 +54,7 @@ impl Results {
             if runs.is_empty() {
                 return None;
             }
-            let mut row = vec![Cell::text(study.label)];
+            let mut row = vec![Cell::text(labelled(study.label, &runs))];
             if let (true, Some(p)) = (published, study.published) {
                 row.push(steps(p.steps_to_80.map(|s| s as f64)));
                 row.push(Cell::percent(p.accuracy, 0));
@@ -128,19 +128,23 @@ impl Results {
             let runs: Vec<&Outcome> = self.of(study.id).collect();
             let diverged = runs.iter().filter(|o| claims::diverged(o)).count();
             let ended = || runs.iter().filter(|o| !claims::diverged(o));
-            let dead = ended().any(|o| o.dead_outputs > 0);
+            let dead = ended().any(|o| o.dead_outputs.is_some_and(|[_, dead]| dead > 0));
             let norm = study.config.batch_norm.is_some();
             if runs.is_empty() || !(dead || norm || diverged > 0) {
                 return None;
             }
-            let counts: Vec<String> = ended().map(|o| o.dead_outputs.to_string()).collect();
+            let counts = |when: usize| {
+                let counts = ended().filter_map(|o| Some(o.dead_outputs?[when].to_string()));
+                match counts.collect::<Vec<_>>() {
+                    counts if counts.is_empty() => Cell::Missing,
+                    counts => Cell::text(counts.join(", ")),
+                }
+            };
             Some(vec![
                 Cell::text(study.label),
                 Cell::text(format!("{diverged} of {}", runs.len())),
-                match counts.is_empty() {
-                    true => Cell::Missing,
-                    false => Cell::text(counts.join(", ")),
-                },
+                counts(0),
+                counts(1),
                 mean_percent(&runs, |o| o.saturated),
                 match norm {
                     true => mean_percent(&runs, accuracy),
@@ -159,12 +163,21 @@ impl Results {
             columns: vec![
                 Column::text(""),
                 Column::numbers("diverged", "seeds"),
-                Column::numbers("dead outputs", "of 10, by seed"),
+                Column::numbers("dead outputs", "of 10, before"),
+                Column::numbers("dead outputs", "of 10, after"),
                 Column::numbers("saturated", "first layer"),
                 Column::numbers("final", "test statistics"),
                 Column::numbers("final", "running statistics"),
             ],
         }
+    }
+}
+
+/// The label, and how many of the runs have no accuracy to be counted.
+fn labelled(label: &str, runs: &[&Outcome]) -> String {
+    match runs.iter().filter(|o| claims::diverged(o)).count() {
+        0 => label.into(),
+        n => format!("{label} ({n} of {} diverged)", runs.len()),
     }
 }
 
@@ -322,11 +335,11 @@ pub(super) fn runs(results: &Results) -> Table {
             Cell::text(results.plan.studies[o.study].id),
             Cell::number(o.seed as f64, 0),
             Cell::text(o.run.status.name()),
-            Cell::percent(o.run.final_accuracy(), 2),
+            Cell::percent(accuracy(o), 2),
             steps(o.run.steps_to_80().map(|s| s as f64)),
             Cell::percent(o.running_accuracy, 2),
             Cell::percent(o.saturated, 2),
-            Cell::number(o.dead_outputs as f64, 0),
+            Cell::number(o.dead_outputs.map(|[_, dead]| dead as f64), 0),
             Cell::number(o.run.training_loss, 5),
             Cell::text(&o.run.weights_sha256),
         ]
