@@ -192,23 +192,70 @@ fn zero_pixels_are_skipped_even_where_weights_are_not_finite() {
     weights[16..32].fill(2.0);
     weights[32..].fill(f32::NAN);
     for isa in Isa::available() {
-        let w = MatRef::new(&weights, 3, 16);
-        let mut y = Gapped::new(2, 16, 16, || 0.0);
-        let (out, identity) = (y.view_mut(), Activation::Identity);
-        let bias = [0.5; 16];
-        sparse::forward(
-            isa,
-            &inputs,
-            &[0, 1],
-            &scale(),
-            w,
-            &bias,
-            identity,
-            None,
-            out,
-        );
-        assert!((0..16).all(|c| y.at(0, c) == 2.5));
-        assert!((0..16).all(|c| y.at(1, c) == f32::INFINITY));
+        for batch in [&[0, 1][..], &[1, 0, 0, 1, 0]] {
+            let w = MatRef::new(&weights, 3, 16);
+            let mut y = Gapped::new(batch.len(), 16, 16, || 0.0);
+            let (out, identity) = (y.view_mut(), Activation::Identity);
+            let bias = [0.5; 16];
+            sparse::forward(isa, &inputs, batch, &scale(), w, &bias, identity, None, out);
+            for (r, &row) in batch.iter().enumerate() {
+                let expected = [2.5, f32::INFINITY][row as usize];
+                assert!((0..16).all(|c| y.at(r, c) == expected));
+            }
+        }
+    }
+}
+
+/// Batches of every kind of row through several tiles of W and more than one group of
+/// samples; the kinds meet at every place of a group.
+#[test]
+fn sparse_forward_is_the_same_chain_however_w_is_cut() {
+    const COLS: usize = 784;
+    let mut numbers = Numbers(5);
+    let scale = scale();
+    let mut bytes = images(&mut numbers, 6, COLS);
+    // All lit, the first or the last only, both, and a band's first and last.
+    let kinds: [&dyn Fn(usize) -> bool; 5] = [
+        &|_| true,
+        &|p| p == 0,
+        &|p| p == COLS - 1,
+        &|p| p % (COLS - 1) == 0,
+        &|p| p % 46 == 0 || p % 46 == 45,
+    ];
+    for lit in kinds {
+        bytes.extend((0..COLS).map(|p| 51 * u8::from(lit(p))));
+    }
+    let inputs = SparseBytes::from_dense(&bytes, COLS).unwrap();
+    for isa in Isa::available() {
+        for (n, batch) in [(400, 4), (400, 11), (96, 128), (16, 129), (48, 259)] {
+            let batch: Vec<u32> = (0u32..batch).map(|i| (i * 7) % 11).collect();
+            let w = Gapped::new(COLS, n, n + 16, || numbers.float());
+            let bias: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
+            let rows: Vec<Vec<f32>> = bytes
+                .chunks(COLS)
+                .map(|row| {
+                    let chain = |c: usize| {
+                        row.iter().enumerate().fold(bias[c], |acc, (p, &byte)| {
+                            scale[usize::from(byte)].mul_add(w.at(p, c), acc)
+                        })
+                    };
+                    (0..n).map(chain).collect()
+                })
+                .collect();
+            for keep_z in [false, true] {
+                let mut z = Gapped::new(batch.len(), n, n + 1, || f32::NAN);
+                let mut y = Gapped::new(batch.len(), n, n + 2, || f32::NAN);
+                let keep = keep_z.then(|| z.view_mut());
+                let (w, out, relu) = (w.view(), y.view_mut(), Activation::Relu);
+                sparse::forward(isa, &inputs, &batch, &scale, w, &bias, relu, keep, out);
+                let what = format!("{isa:?} {n} {}", batch.len());
+                let chain = |r: usize, c: usize| rows[batch[r] as usize][c];
+                y.assert(&what, |r, c| chain(r, c).max(0.0));
+                if keep_z {
+                    z.assert(&what, chain);
+                }
+            }
+        }
     }
 }
 

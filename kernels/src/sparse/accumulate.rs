@@ -1,0 +1,171 @@
+//! The update of the input layer: only rows of W that the batch lights.
+
+use super::{SparseBytes, widest_panel};
+use crate::parts::even_parts;
+use crate::simd::{Kernel, Simd};
+use crate::{Isa, LANES, MatMut, MatRef};
+use std::collections::TryReserveError;
+
+/// The non-zero bytes of a batch by column: which samples light a pixel, and how much.
+///
+/// The transpose of a few rows of [`SparseBytes`], kept between batches so that no
+/// memory is allocated once it has grown to the largest batch seen.
+#[derive(Clone, Debug, Default)]
+pub struct BatchColumns {
+    /// `starts[c]..starts[c + 1]` are the entries of column c.
+    starts: Vec<u32>,
+    /// Sample (position in the batch) and input; samples ascend within a column.
+    entries: Vec<(u32, f32)>,
+    /// Samples in the batch; every entry's sample is smaller.
+    batch: usize,
+}
+
+impl BatchColumns {
+    /// Room for batches of `batch` rows of `inputs`.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
+        let fullest = inputs.offsets.windows(2).map(|w| w[1] - w[0]).max();
+        let mut columns = Self::default();
+        columns.starts.try_reserve_exact(inputs.cols() + 2)?;
+        let entries = batch.saturating_mul(fullest.unwrap_or(0));
+        columns.entries.try_reserve_exact(entries)?;
+        Ok(columns)
+    }
+
+    /// Takes the rows `batch` of `inputs`, a byte v standing for `scale[v]`.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    pub fn gather(&mut self, inputs: &SparseBytes, batch: &[u32], scale: &[f32; 256]) {
+        // Counting sort. Counts are kept two places up, so that after the running sum
+        // `starts[c + 1]` is where column c begins, and after filling where it ends.
+        self.batch = batch.len();
+        self.starts.clear();
+        self.starts.resize(inputs.cols() + 2, 0);
+        let mut total = 0;
+        for &row in batch {
+            let (columns, _) = inputs.row(row as usize);
+            total += columns.len();
+            for &column in columns {
+                self.starts[usize::from(column) + 2] += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut self.starts {
+            sum += *start;
+            *start = sum;
+        }
+        self.entries.clear();
+        self.entries.resize(total, (0, 0.0));
+        for (sample, &row) in (0u32..).zip(batch) {
+            let (columns, values) = inputs.row(row as usize);
+            for (&column, &value) in columns.iter().zip(values) {
+                let at = &mut self.starts[usize::from(column) + 1];
+                self.entries[*at as usize] = (sample, scale[usize::from(value)]);
+                *at += 1;
+            }
+        }
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.starts.len().saturating_sub(2)
+    }
+
+    /// The entries of column `c`.
+    #[inline(always)]
+    fn column(&self, c: usize) -> &[(u32, f32)] {
+        &self.entries[self.starts[c] as usize..self.starts[c + 1] as usize]
+    }
+}
+
+/// Adds `Σ_b x[b, c]·scaled[b, :]` to row c of `target` for every column c that is lit.
+///
+/// With `scaled` = −(lr/batch)·δ and `target` = W this is the step of plain SGD.
+/// Shapes: `scaled` \[batch, n\], `target` \[cols, n\]; n a multiple of 16. Each element
+/// is one chain of FMAs in ascending b that starts from `target`.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn accumulate(isa: Isa, inputs: &BatchColumns, scaled: MatRef<'_>, target: MatMut<'_>) {
+    assert!(scaled.rows() == inputs.batch && scaled.cols() == target.cols());
+    assert!(target.rows() == inputs.cols());
+    assert!(
+        target.cols().is_multiple_of(LANES),
+        "rows are padded to whole registers"
+    );
+    assert!(scaled.col_stride() == 1 && target.col_stride() == 1);
+    isa.dispatch(Accumulate {
+        inputs,
+        scaled,
+        target,
+    });
+}
+
+struct Accumulate<'a> {
+    inputs: &'a BatchColumns,
+    scaled: MatRef<'a>,
+    target: MatMut<'a>,
+}
+
+impl Kernel for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for (first, registers) in even_parts(self.target.cols() / LANES, widest_panel(S::REGISTERS))
+        {
+            for c in 0..self.inputs.cols() {
+                let entries = self.inputs.column(c);
+                if entries.is_empty() {
+                    continue;
+                }
+                // SAFETY: first·16 + 16·registers ≤ n, the columns of both; c < rows of
+                // target; every entry's sample is < inputs.batch = rows of scaled.
+                unsafe {
+                    let row = self.target.row_stride() * c + first * LANES;
+                    let target = self.target.as_mut_ptr().add(row);
+                    let scaled = self.scaled.as_ptr().add(first * LANES);
+                    let stride = self.scaled.row_stride();
+                    with_panel!(
+                        registers,
+                        S,
+                        accumulate_panel(s, entries, scaled, stride, target)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// - `scaled` is valid for reads of 16·P floats at `sample·stride` for each entry,
+///   `target` for reads and writes of 16·P floats.
+#[inline(always)]
+unsafe fn accumulate_panel<S: Simd, const P: usize>(
+    s: S,
+    entries: &[(u32, f32)],
+    scaled: *const f32,
+    stride: usize,
+    target: *mut f32,
+) {
+    let mut acc = [s.zero(); P];
+    for (j, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: register j < P of the target row.
+        *acc = unsafe { s.load(target.add(j * LANES)) };
+    }
+    for &(sample, x) in entries {
+        let x = s.splat(x);
+        for (j, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: register j < P of row `sample` of scaled (contract).
+            let d = unsafe { s.load(scaled.add(sample as usize * stride + j * LANES)) };
+            *acc = s.fma(x, d, *acc);
+        }
+    }
+    for (j, &acc) in acc.iter().enumerate() {
+        // SAFETY: register j < P of the target row.
+        unsafe { s.store(target.add(j * LANES), acc) };
+    }
+}
