@@ -62,6 +62,7 @@
 pub mod identity;
 mod plan;
 mod spec;
+pub mod store;
 
 pub use identity::{NUMERICS_VERSION, data_identity, run_id};
 pub use plan::{AxisSummary, DataFacts, Plan, PlannedRun, Runs, Shard, cost};

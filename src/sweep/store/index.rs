@@ -1,0 +1,228 @@
+//! Which runs there are.
+
+use super::Store;
+use super::error::{Conflict, StoreError};
+use super::record::FAILED;
+use super::scan::{self, Damage, Line, Places, Torn};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// Number in [`Index::segments`].
+    segment: u32,
+    line: u64,
+    offset: u64,
+    /// With its newline, bytes.
+    length: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    status: Box<str>,
+    place: Place,
+}
+
+/// The runs of a store and what is wrong with it, as it was when it was read.
+///
+/// Of several records of one run the first is taken that is no [`FAILED`] one, by the order
+/// of the stores, of the names of the segments, and of the lines.
+#[derive(Debug, Default)]
+pub struct Index {
+    segments: Vec<PathBuf>,
+    /// For each store, the number of the first segment after its own.
+    ends: Vec<u32>,
+    runs: HashMap<Box<str>, Entry>,
+    torn: Vec<Torn>,
+    damage: Vec<Damage>,
+    conflicts: Vec<Conflict>,
+    duplicates: usize,
+}
+
+impl Index {
+    /// Reads several stores as if they were one.
+    ///
+    /// # Errors
+    /// As [`Store::index`].
+    pub fn of(stores: &[&Store]) -> Result<Self, StoreError> {
+        let mut index = Self::default();
+        for store in stores {
+            for path in store.segments()? {
+                index.add(&path)?;
+            }
+            index.ends.push(index.segments.len() as u32);
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), StoreError> {
+        let segment = self.segments.len() as u32;
+        self.segments.push(path.to_owned());
+        // Records of runs that were known, with those that they are compared with: read once
+        // the segment has been gone through.
+        let mut again = Vec::new();
+        let unsound = scan::scan_file(path, &mut |line| {
+            let place = Place {
+                segment,
+                line: line.line,
+                offset: line.offset,
+                length: line.text.len() as u32 + 1,
+            };
+            let entry = |status: &str| Entry {
+                status: status.into(),
+                place,
+            };
+            match self.runs.get_mut(line.run) {
+                None => {
+                    self.runs.try_reserve(1)?;
+                    self.runs.insert(line.run.into(), entry(line.status));
+                }
+                Some(known) => {
+                    self.duplicates += 1;
+                    if &*known.status == FAILED {
+                        if line.status != FAILED {
+                            *known = entry(line.status);
+                        }
+                    } else if line.status != FAILED {
+                        again.push((known.place, place));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        self.torn.extend(unsound.torn);
+        self.damage.extend(unsound.damage);
+        self.compare(&again)
+    }
+
+    /// Looks for conflicts among pairs of records of one run.
+    fn compare(&mut self, pairs: &[(Place, Place)]) -> Result<(), StoreError> {
+        let mut files: HashMap<u32, Places<'_>> = HashMap::new();
+        let segments = &self.segments;
+        let mut record = |place: Place| {
+            // A resumed sweep has few segments; but a merge may have thousands.
+            if files.len() > 64 {
+                files.clear();
+            }
+            let file = match files.entry(place.segment) {
+                Slot::Occupied(slot) => slot.into_mut(),
+                Slot::Vacant(slot) => slot.insert(Places::open(&segments[place.segment as usize])?),
+            };
+            file.read(place.line, place.offset, place.length, |line| {
+                (line.location(), line.run.to_owned(), line.record())
+            })
+        };
+        for &(first, second) in pairs {
+            let (first, run, a) = record(first)?;
+            let (second, _, b) = record(second)?;
+            // A record that cannot be compared counts as different.
+            if !matches!((a, b), (Ok(a), Ok(b)) if a.same_results(&b)) {
+                self.conflicts.push(Conflict { run, first, second });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many runs there are.
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Whether there is a record of the run with this id.
+    pub fn contains(&self, run: &str) -> bool {
+        self.runs.contains_key(run)
+    }
+
+    /// How the run with this id ended.
+    pub fn status(&self, run: &str) -> Option<&str> {
+        self.runs.get(run).map(|entry| &*entry.status)
+    }
+
+    /// The ids and statuses of all runs, in no order.
+    pub fn runs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let runs = self.runs.iter();
+        runs.map(|(run, entry)| (&**run, &*entry.status))
+    }
+
+    /// Segments read.
+    pub fn segments(&self) -> &[PathBuf] {
+        &self.segments
+    }
+
+    /// Torn tails, also of segments that are being written now.
+    pub fn torn(&self) -> &[Torn] {
+        &self.torn
+    }
+
+    /// Lines that are no records.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Runs with different results.
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
+    }
+
+    /// Records of runs that have another record too, those of conflicts included.
+    pub fn duplicates(&self) -> usize {
+        self.duplicates
+    }
+
+    /// Refuses conflicts.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflicts`] with all there are.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self.conflicts.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::Conflicts(self.conflicts.clone())),
+        }
+    }
+
+    /// Reads the record of every run, each once, and calls `visit` with it, until that
+    /// breaks. They come by segment and line. Memory for one at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; [`StoreError::Changed`] if what was read is not there any more.
+    pub fn visit(
+        &self,
+        mut visit: impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.visit_from(0, &mut visit)
+    }
+
+    /// [`Self::visit`] of the runs whose records are not in the first `skipped` stores.
+    pub(super) fn visit_from(
+        &self,
+        skipped: usize,
+        visit: &mut dyn FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let first = match skipped {
+            0 => 0,
+            _ => self.ends[skipped - 1],
+        };
+        let places = self.runs.values().map(|entry| entry.place);
+        let mut places: Vec<Place> = places.filter(|p| p.segment >= first).collect();
+        places.sort_unstable();
+        for run in places.chunk_by(|a, b| a.segment == b.segment) {
+            let path = &self.segments[run[0].segment as usize];
+            let mut file = Places::open(path)?;
+            for place in run {
+                let flow = file.read(place.line, place.offset, place.length, &mut *visit)?;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
