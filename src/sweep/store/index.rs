@@ -2,23 +2,12 @@
 
 use super::Store;
 use super::error::{Conflict, StoreError};
-use super::record::FAILED;
-use super::scan::{self, Damage, Line, Places, Torn};
+use super::record::{self, FAILED};
+use super::scan::{self, Damage, Line, Place, Places, Torn};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-
-/// Where a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// Number in [`Index::segments`].
-    segment: u32,
-    line: u64,
-    offset: u64,
-    /// With its newline, bytes.
-    length: u32,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -87,7 +76,7 @@ impl Index {
                             *known = entry(line.status);
                         }
                     } else if line.status != FAILED {
-                        again.push((known.place, place));
+                        again.push((line.run.to_owned(), known.place, place));
                     }
                 }
             }
@@ -99,27 +88,35 @@ impl Index {
     }
 
     /// Looks for conflicts among pairs of records of one run.
-    fn compare(&mut self, pairs: &[(Place, Place)]) -> Result<(), StoreError> {
+    fn compare(&mut self, pairs: &[(String, Place, Place)]) -> Result<(), StoreError> {
         let mut files: HashMap<u32, Places<'_>> = HashMap::new();
         let segments = &self.segments;
-        let mut record = |place: Place| {
-            // A resumed sweep has few segments; but a merge may have thousands.
-            if files.len() > 64 {
-                files.clear();
-            }
-            let file = match files.entry(place.segment) {
-                Slot::Occupied(slot) => slot.into_mut(),
-                Slot::Vacant(slot) => slot.insert(Places::open(&segments[place.segment as usize])?),
+        for (run, first, second) in pairs {
+            let mut read = |place: &Place| {
+                // A merge may have thousands, more than a process may have open.
+                if files.len() > 64 {
+                    files.clear();
+                }
+                let file = match files.entry(place.segment) {
+                    Slot::Occupied(slot) => slot.into_mut(),
+                    Slot::Vacant(slot) => {
+                        slot.insert(Places::open(&segments[place.segment as usize])?)
+                    }
+                };
+                file.read(*place, run, "", |line| {
+                    (line.location(), line.json().to_owned())
+                })
             };
-            file.read(place.line, place.offset, place.length, |line| {
-                (line.location(), line.run.to_owned(), line.record())
-            })
-        };
-        for &(first, second) in pairs {
-            let (first, run, a) = record(first)?;
-            let (second, _, b) = record(second)?;
-            // A record that cannot be compared counts as different.
-            if !matches!((a, b), (Ok(a), Ok(b)) if a.same_results(&b)) {
+            let (first, a) = read(first)?;
+            let (second, b) = read(second)?;
+            // Copies are found without parsing. What cannot be parsed counts as different.
+            let same = a == b
+                || matches!(
+                    (record::whole(&a), record::whole(&b)),
+                    (Ok(a), Ok(b)) if a.same_results(&b)
+                );
+            if !same {
+                let run = run.clone();
                 self.conflicts.push(Conflict { run, first, second });
             }
         }
@@ -210,14 +207,14 @@ impl Index {
             0 => 0,
             _ => self.ends[skipped - 1],
         };
-        let places = self.runs.values().map(|entry| entry.place);
-        let mut places: Vec<Place> = places.filter(|p| p.segment >= first).collect();
-        places.sort_unstable();
-        for run in places.chunk_by(|a, b| a.segment == b.segment) {
-            let path = &self.segments[run[0].segment as usize];
+        let runs = self.runs.iter();
+        let mut runs: Vec<_> = runs.filter(|(_, e)| e.place.segment >= first).collect();
+        runs.sort_unstable_by_key(|(_, entry)| entry.place);
+        for runs in runs.chunk_by(|(_, a), (_, b)| a.place.segment == b.place.segment) {
+            let path = &self.segments[runs[0].1.place.segment as usize];
             let mut file = Places::open(path)?;
-            for place in run {
-                let flow = file.read(place.line, place.offset, place.length, &mut *visit)?;
+            for (run, entry) in runs {
+                let flow = file.read(entry.place, run, &entry.status, &mut *visit)?;
                 if flow.is_break() {
                     return Ok(());
                 }

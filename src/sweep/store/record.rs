@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::time;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -49,21 +49,6 @@ pub struct Record {
     /// The other members of the object. It cannot have `crc32` or one of those above.
     #[serde(flatten)]
     pub body: Map<String, Value>,
-}
-
-/// A [`Record`] as it is read. Members may come in any order.
-#[derive(Deserialize)]
-struct Whole {
-    run: String,
-    status: String,
-    host: String,
-    version: String,
-    time: String,
-    /// Kept out of the body.
-    #[serde(rename = "crc32")]
-    _crc32: IgnoredAny,
-    #[serde(flatten)]
-    body: Map<String, Value>,
 }
 
 /// What the index needs of a record, and what else must be there.
@@ -160,15 +145,20 @@ fn suffix(covered: &[u8]) -> [u8; SUFFIX] {
     end
 }
 
-/// The text of a line (without newline) and what the index needs of it; the reason if it is
-/// no record.
-pub(super) fn decode(line: &[u8]) -> Result<(&str, Head<'_>), &'static str> {
+/// The text of a line (without newline) whose checksum is right; the reason otherwise.
+pub(super) fn checked(line: &[u8]) -> Result<&str, &'static str> {
     // Compared as text: a digit whose case is flipped is damage as well.
     match line.split_last_chunk() {
         Some((covered, end)) if *end == suffix(covered) => {}
         _ => return Err("the checksum is wrong"),
     }
-    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    std::str::from_utf8(line).map_err(|_| "it is not UTF-8")
+}
+
+/// The text of a line (without newline) and what the index needs of it; the reason if it is
+/// no record.
+pub(super) fn decode(line: &[u8]) -> Result<(&str, Head<'_>), &'static str> {
+    let text = checked(line)?;
     let head: Head<'_> = serde_json::from_str(text).map_err(|_| "it is not a JSON record")?;
     let digits = |run: &str| run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !(1..=MAX_RUN).contains(&head.run.len()) || !digits(&head.run) {
@@ -180,21 +170,18 @@ pub(super) fn decode(line: &[u8]) -> Result<(&str, Head<'_>), &'static str> {
 /// The whole record of a line that [`decode`] has accepted; an error if it has a number that
 /// is out of range or is nested deeper than 128 levels, which [`Record::encode`] refuses.
 pub(super) fn whole(text: &str) -> Result<Record, serde_json::Error> {
-    let Whole {
-        run,
-        status,
-        host,
-        version,
-        time,
-        _crc32,
-        body,
-    } = serde_json::from_str(text)?;
+    let mut body: Map<String, Value> = serde_json::from_str(text)?;
+    body.remove("crc32");
+    let mut take = |name: &'static str| match body.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(serde_json::Error::missing_field(name)),
+    };
     Ok(Record {
-        run,
-        status,
-        host,
-        version,
-        time,
+        run: take("run")?,
+        status: take("status")?,
+        host: take("host")?,
+        version: take("version")?,
+        time: take("time")?,
         body,
     })
 }

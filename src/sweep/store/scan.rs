@@ -219,7 +219,18 @@ pub(super) fn scan_file(
     scan(path, file, visit)
 }
 
-/// The segments of a folder, one after another, read at any place.
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Number in [`Index::segments`](super::Index::segments).
+    pub segment: u32,
+    pub line: u64,
+    pub offset: u64,
+    /// With its newline, bytes.
+    pub length: u32,
+}
+
+/// A segment, read at any place.
 pub(super) struct Places<'a> {
     path: &'a Path,
     reader: BufReader<File>,
@@ -238,14 +249,20 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// The line number `line` at `offset`, `length` bytes with its newline.
+    /// The line at `place`, with the record of `run`.
     pub(super) fn read<T>(
         &mut self,
-        line: u64,
-        offset: u64,
-        length: u32,
+        place: Place,
+        run: &str,
+        status: &str,
         visit: impl FnOnce(Line<'_>) -> T,
     ) -> Result<T, StoreError> {
+        let Place {
+            line,
+            offset,
+            length,
+            ..
+        } = place;
         let path = self.path;
         let read = |e| StoreError::io("read", path)(e);
         // Forward within the buffer when visited in order, which costs nothing.
@@ -256,17 +273,21 @@ impl<'a> Places<'a> {
         let mut part = (&mut self.reader).take(u64::from(length));
         let found = part.read_to_end(&mut self.buffer).map_err(read)?;
         self.offset += found as u64;
-        let decoded = self.buffer.strip_suffix(b"\n").map(record::decode);
-        match decoded {
-            Some(Ok((text, head))) if found == length as usize => Ok(visit(Line {
+        let text = match self.buffer.strip_suffix(b"\n").map(record::checked) {
+            Some(Ok(text)) if found == length as usize => Some(text),
+            _ => None,
+        };
+        // That it is this run's need not be parsed: it has been, and the bytes are sound.
+        match text.filter(|text| text.contains(run)) {
+            Some(text) => Ok(visit(Line {
                 text,
-                run: &head.run,
-                status: &head.status,
+                run,
+                status,
                 path,
                 line,
                 offset,
             })),
-            _ => Err(StoreError::Changed(Location {
+            None => Err(StoreError::Changed(Location {
                 path: PathBuf::from(path),
                 line,
                 offset,
