@@ -24,7 +24,11 @@ fn record(n: u64) -> Record {
     let serde_json::Value::Object(object) = object else {
         unreachable!();
     };
-    Record::new(&format!("{n:04x}"), object).unwrap()
+    Record {
+        // That two of them are equal.
+        time: "2026-01-31T12:00:00Z".into(),
+        ..Record::new(&format!("{n:04x}"), object).unwrap()
+    }
 }
 
 /// `record(n)` with another status.

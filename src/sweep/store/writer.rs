@@ -18,7 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes that are not waited with.
 const FULL: usize = 4 << 20;
 
-/// Appends records to a segment, which is locked for as long as this lives. Threads may share
+/// Appends records to a segment, which is locked for as long as this lives (or until it
+/// fails). Threads may share
 /// it: [`Self::append`] does not wait for the disk unless that is slower than the runs.
 ///
 /// Dropping it writes and syncs what was appended, [`Self::close`] also tells whether that
