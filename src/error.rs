@@ -35,6 +35,9 @@ pub enum Error {
     /// A report that cannot be written.
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
+    /// Results that cannot be kept or read.
+    #[error(transparent)]
+    Store(#[from] crate::sweep::store::StoreError),
     /// An instruction set that cannot be had.
     #[error(transparent)]
     Isa(#[from] IsaError),
