@@ -425,6 +425,19 @@ mod tests {
                 load(&path, &mut loaded).unwrap();
                 assert_eq!(loaded.norm(l), Some(numbers));
                 assert_eq!(loaded.weights_sha256(), saved.weights_sha256());
+                let elsewhere = BatchNorm {
+                    placement: match placement {
+                        Placement::Input => Placement::PreActivation,
+                        Placement::PreActivation => Placement::Input,
+                    },
+                    ..norm
+                };
+                assert!(load(&path, &mut with(elsewhere)).is_err());
+                let negative = Norm {
+                    running_variance: &vec![-1.0; units],
+                    ..numbers
+                };
+                assert!(loaded.set_norm(l, negative).is_err());
                 let mut without = network(&sizes);
                 let error = load(&path, &mut without).unwrap_err();
                 assert!(matches!(error, CheckpointError::Norm { .. }), "{error}");

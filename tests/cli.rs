@@ -351,6 +351,9 @@ fn batch_normalization_and_transfer_by_flags() {
         &["--batch-norm", "pre_activation", "--bn-epsilon", "0"],
         &["--batch-norm", "middle"],
         &["--bias-init", "lsuv"],
+        &["--bn-eval", "batch"],
+        &["--batch-norm", "input", "--batch", "1"],
+        &["--load", file, "--init", "lsuv"],
     ] {
         fanin().args(SHORT).args(wrong).assert().code(2);
     }

@@ -283,14 +283,11 @@ fn images_and_errors() {
         (0.0, 10, "epsilon 0"),
         (f32::NAN, 10, "epsilon NaN"),
         (1e-3, 1 << 24, "fewer than 16777216"),
+        (1e-3, 1, "2 samples or more"),
     ] {
         let found = probe(&normalized(epsilon, samples), ProbeData::Gaussian).unwrap_err();
         assert!(found.to_string().contains(error), "{found}");
     }
-    // A batch of one is its own mean.
-    let one = probe(&normalized(1e-3, 1), ProbeData::Gaussian).unwrap();
-    assert_eq!(one.layers[0].outputs.second_moment, 0.0);
-    assert_eq!(one.layers[0].gradients.second_moment, 0.0);
     let none = probe(&normalized(1e-3, 0), ProbeData::Gaussian).unwrap();
     assert_eq!(none.layers[0].histogram.total(), 0);
     let none = probe(&with(&[4, 3], 0), ProbeData::Gaussian).unwrap();

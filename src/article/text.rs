@@ -34,7 +34,7 @@ impl Results {
         let _ = writeln!(
             out,
             "{title:<40}{:>9}{:>8}  {:>7}{:>14}",
-            "80 % at", "seeds", "final", "95 % interval"
+            "80 % at", "reached", "final", "95 % interval"
         );
         for study in self.plan.studies.iter().filter(|s| s.part == part) {
             let runs: Vec<&Outcome> = self.of(study.id).collect();
@@ -49,11 +49,11 @@ impl Results {
                 format!("{:.1}–{:.1}", 100.0 * low.max(0.0), 100.0 * high.min(1.0))
             });
             let mean = s.map_or("diverged".into(), |s| format!("{:.2} %", 100.0 * s.mean));
-            let _ = writeln!(
-                out,
+            let line = format!(
                 "  {:<38}{steps:>9}{seeds:>8}{mean:>9}{interval:>14}",
                 shortened(study.label, 37),
             );
+            let _ = writeln!(out, "{}", line.trim_end());
             if let Some(p) = study.published {
                 let steps = p.steps_to_80.map_or("never".into(), |s| s.to_string());
                 let _ = writeln!(

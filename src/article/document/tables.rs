@@ -301,7 +301,7 @@ pub(super) fn studies(plan: &Plan) -> Table {
             Cell::text(c.output_activation.to_string()),
             Cell::text(norm),
             Cell::text(c.frozen.map_or("—".into(), |f| f.to_string())),
-            Cell::number(f64::from(c.lr), 4),
+            Cell::text(c.lr.to_string()),
             Cell::number(c.steps as f64, 0),
             Cell::number(f64::from(plan.seeds_of(s)), 0),
         ]
