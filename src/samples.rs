@@ -1,6 +1,5 @@
 //! Training or test samples, in the form the engine reads.
 
-use crate::step::gather_rows;
 use fanin_kernels::sparse::{self, SparseBytes};
 use fanin_kernels::{AlignedBuffer, Isa, padded};
 use std::collections::TryReserveError;
@@ -253,28 +252,19 @@ impl Samples {
     pub(crate) fn dense_rows(&self, ids: &[u32]) -> Result<AlignedBuffer, TryReserveError> {
         let width = padded(self.cols());
         let mut rows = AlignedBuffer::zeroed(ids.len().saturating_mul(width))?;
-        self.copy_rows(ids, &mut rows);
+        self.copy_rows(ids, &byte_values(), &mut rows);
         Ok(rows)
     }
 
-    /// [`Samples::dense_rows`] into memory that is there; its padding is not touched.
-    pub(crate) fn copy_rows(&self, ids: &[u32], to: &mut [f32]) {
-        let cols = self.cols();
-        let values = byte_values();
+    /// [`Samples::dense_rows`] into memory that is there; its padding is not touched. A byte
+    /// v is `values[v]`.
+    pub(crate) fn copy_rows(&self, ids: &[u32], values: &[f32; 256], to: &mut [f32]) {
         match &self.inputs {
-            Inputs::Sparse(rows) => {
-                for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(ids) {
-                    to[..cols].fill(0.0);
-                    let (columns, bytes) = rows.row(row as usize);
-                    for (&column, &byte) in columns.iter().zip(bytes) {
-                        to[usize::from(column)] = values[usize::from(byte)];
-                    }
-                }
+            Inputs::Sparse(rows) => gather_sparse(to, rows, ids, values),
+            Inputs::Bytes(bytes, cols) => {
+                gather_rows(to, bytes, *cols, ids, |v| values[usize::from(v)]);
             }
-            Inputs::Bytes(bytes, _) => {
-                gather_rows(to, bytes, cols, ids, |v| values[usize::from(v)]);
-            }
-            Inputs::Values(all, _) => gather_rows(to, all, cols, ids, |v| v),
+            Inputs::Values(all, cols) => gather_rows(to, all, *cols, ids, |v| v),
         }
     }
 
@@ -297,6 +287,35 @@ fn check_rows(rows: usize, cols: usize, found: usize) -> Result<(), SamplesError
         });
     }
     Ok(())
+}
+
+/// Copies the rows `batch` of `all` \[n, cols\] into `to` \[batch, padded(cols)\].
+fn gather_rows<T: Copy>(
+    to: &mut [f32],
+    all: &[T],
+    cols: usize,
+    batch: &[u32],
+    value: impl Fn(T) -> f32,
+) {
+    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
+        let from = &all[row as usize * cols..][..cols];
+        for (to, &v) in to.iter_mut().zip(from) {
+            *to = value(v);
+        }
+    }
+}
+
+/// Writes the rows `batch` of `all` into `to` \[batch, padded(cols)\], a byte v as
+/// `values[v]`; the padding stays.
+fn gather_sparse(to: &mut [f32], all: &SparseBytes, batch: &[u32], values: &[f32; 256]) {
+    let cols = all.cols();
+    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
+        to[..cols].fill(0.0);
+        let (columns, bytes) = all.row(row as usize);
+        for (&column, &v) in columns.iter().zip(bytes) {
+            to[usize::from(column)] = values[usize::from(v)];
+        }
+    }
 }
 
 /// What each byte stands for: v/255.

@@ -13,7 +13,6 @@ use crate::batch_norm::Placement;
 use crate::network::Network;
 use crate::samples::{Inputs, Samples, TargetValues, byte_values};
 use apply::Apply;
-pub(crate) use batch::{gather_rows, gather_sparse};
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::Team;
 use fanin_kernels::{AlignedBuffer, Isa, Loss, MatMut, MatRef, Targets, loss, padded};
@@ -193,16 +192,7 @@ impl Workspace {
             Inputs::Sparse(rows) if self.input.is_empty() => {
                 self.columns.gather(rows, ids, &self.byte_values);
             }
-            Inputs::Sparse(rows) => {
-                gather_sparse(&mut self.input, rows, ids, &self.byte_values);
-            }
-            Inputs::Bytes(bytes, cols) => {
-                let values = &self.byte_values;
-                gather_rows(&mut self.input, bytes, *cols, ids, |v| {
-                    values[usize::from(v)]
-                });
-            }
-            Inputs::Values(all, cols) => gather_rows(&mut self.input, all, *cols, ids, |v| v),
+            _ => samples.copy_rows(ids, &self.byte_values, &mut self.input),
         }
         match &samples.targets {
             TargetValues::Classes(classes) => {
@@ -249,7 +239,7 @@ fn matrix(buffer: &mut [f32], rows: usize, cols: usize) -> MatMut<'_> {
 }
 
 /// The first `cols` columns of a buffer of `batch` rows that are padded to whole registers.
-fn rows(buffer: &[f32], batch: usize, cols: usize) -> MatRef<'_> {
+pub(crate) fn rows(buffer: &[f32], batch: usize, cols: usize) -> MatRef<'_> {
     MatRef::with_strides(buffer, batch, cols, padded(cols), 1)
 }
 

@@ -33,24 +33,24 @@ impl Results {
                 self.plan.runs()
             );
         }
+        let claims = &self.claims();
         Ok(Document {
             title: "Weight initialization: the article, over many seeds".into(),
             subtitle,
             sections: vec![
-                self.summary(),
-                self.table_section()?,
-                self.figures_section()?,
-                self.settings_section()?,
-                self.named_section()?,
-                self.transfer_section()?,
-                self.derivations_section()?,
+                self.summary(claims),
+                self.table_section(claims)?,
+                self.figures_section(claims)?,
+                self.settings_section(claims)?,
+                self.named_section(claims)?,
+                self.transfer_section(claims)?,
+                self.derivations_section(claims)?,
                 self.made_of(),
             ],
         })
     }
 
-    fn summary(&self) -> Section {
-        let claims = self.claims();
+    fn summary(&self, claims: &[Judged]) -> Section {
         let count = |f: fn(&Verdict) -> bool| claims.iter().filter(|c| f(&c.claim.verdict)).count();
         let holds = count(|v| *v == Verdict::Holds);
         let some = count(|v| matches!(v, Verdict::HoldsFor { .. }));
@@ -68,12 +68,12 @@ impl Results {
             vec![
                 paragraph(&text),
                 Block::Table(self.beside_the_published()),
-                Block::Table(tables::summary(&claims)),
+                Block::Table(tables::summary(claims)),
             ],
         )
     }
 
-    fn table_section(&self) -> Result<Section, Error> {
+    fn table_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let text = "Sigmoid, 784-390-156-62-25-10, learning rate 3, batches of 10, 20,000 steps, \
                     mean squared error, biases N(0, 1). The article ran each row once.";
         let mut blocks = vec![
@@ -86,7 +86,7 @@ impl Results {
             "Test accuracy while training: the mean over the seeds",
         )?);
         blocks.extend(self.strip_chart()?);
-        blocks.extend(self.claims_about(Part::Table));
+        blocks.extend(self.claims_about(claims, Part::Table));
         let running = values(&self.of("small_bn").collect::<Vec<_>>(), |o| {
             o.running_accuracy
         });
@@ -116,14 +116,13 @@ impl Results {
         Ok(section("table", "The table", blocks))
     }
 
-    fn figures_section(&self) -> Result<Section, Error> {
+    fn figures_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let mut blocks = vec![paragraph(&format!(
             "{} samples of 800 numbers from N(0, 1) go through untrained layers of 750, 700, …, \
              350 units without biases. Each panel is a layer: its outputs in 30 bins on [−1, 1]. \
              The histograms are of seed 1.",
             grouped(self.plan.samples as u64)
         ))];
-        let claims = self.claims();
         for figure in &self.figures {
             let Some((_, probe)) = figure.probes.first() else {
                 continue;
@@ -141,7 +140,7 @@ impl Results {
         Ok(section("figures", "The figures", blocks))
     }
 
-    fn settings_section(&self) -> Result<Section, Error> {
+    fn settings_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let mut blocks = vec![
             paragraph(
                 "Networks and settings that are in the article's code. Where nothing else is \
@@ -159,7 +158,7 @@ impl Results {
             "Test accuracy while training: the mean over the seeds",
         )?);
         blocks.push(Block::Table(self.diagnostics()));
-        blocks.extend(self.claims_about(Part::Settings));
+        blocks.extend(self.claims_about(claims, Part::Settings));
         if self.plan.shortened || self.stopped {
             return Ok(section("settings", "Other networks and settings", blocks));
         }
@@ -185,7 +184,7 @@ impl Results {
         Ok(section("settings", "Other networks and settings", blocks))
     }
 
-    fn named_section(&self) -> Result<Section, Error> {
+    fn named_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let mut blocks = vec![
             paragraph(
                 "Ways to start that the article names and does not run, on the network of its \
@@ -200,11 +199,11 @@ impl Results {
             "named_curves",
             "Test accuracy while training: the mean over the seeds",
         )?);
-        blocks.extend(self.claims_about(Part::Named));
+        blocks.extend(self.claims_about(claims, Part::Named));
         Ok(section("named", "What it names and does not run", blocks))
     }
 
-    fn transfer_section(&self) -> Result<Section, Error> {
+    fn transfer_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let mut blocks = vec![
             paragraph(
                 "The article's network (Xavier) learns the digits 0 to 4 for 5,000 steps. Its \
@@ -218,11 +217,11 @@ impl Results {
             "transfer_curves",
             "Test accuracy on the digits 5 to 9: the mean over the seeds",
         )?);
-        blocks.extend(self.claims_about(Part::Transfer));
+        blocks.extend(self.claims_about(claims, Part::Transfer));
         Ok(section("transfer", "Transfer", blocks))
     }
 
-    fn derivations_section(&self) -> Result<Section, Error> {
+    fn derivations_section(&self, claims: &[Judged]) -> Result<Section, Error> {
         let mut blocks = vec![paragraph(
             "Xavier initialization is derived from the variance of a layer's outputs, forward, \
              and of its gradients, backward: with weights of variance v a linear layer multiplies \
@@ -232,9 +231,9 @@ impl Results {
         )];
         blocks.extend(self.derivation_charts()?);
         blocks.push(Block::Table(tables::derivations(&self.figures)));
-        let about = |c: &Judged| ["forward", "backward"].contains(&c.about);
-        let claims = self.claims().into_iter().filter(about);
-        blocks.extend(claims.map(|c| Block::Claim(c.claim)));
+        let about = |c: &&Judged| ["forward", "backward"].contains(&c.about);
+        let claims = claims.iter().filter(about);
+        blocks.extend(claims.map(|c| Block::Claim(c.claim.clone())));
         Ok(section(
             "derivations",
             "The two derivations, measured",
@@ -286,10 +285,10 @@ impl Results {
         )
     }
 
-    fn claims_about(&self, part: Part) -> Vec<Block> {
+    fn claims_about(&self, claims: &[Judged], part: Part) -> Vec<Block> {
         let of_part = |id: &str| self.study(id).is_some_and(|s| s.part == part);
-        let claims = self.claims().into_iter().filter(|c| of_part(c.about));
-        claims.map(|c| Block::Claim(c.claim)).collect()
+        let claims = claims.iter().filter(|c| of_part(c.about));
+        claims.map(|c| Block::Claim(c.claim.clone())).collect()
     }
 }
 

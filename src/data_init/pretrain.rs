@@ -6,6 +6,7 @@ use crate::init::Pretraining;
 use crate::network::{LayerMut, Network};
 use crate::random::{Purpose, Stream};
 use crate::samples::{Inputs, Samples, byte_values};
+use crate::step::rows;
 use crate::train::{Observer, Order};
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::Team;
@@ -198,7 +199,7 @@ impl Batches {
         let next = self.order.peek(self.ids.len());
         samples.prefetch(isa, next);
         if self.l == 0 || !samples.is_sparse() {
-            samples.copy_rows(&self.ids, &mut self.levels[0]);
+            samples.copy_rows(&self.ids, &self.byte_values, &mut self.levels[0]);
         }
         for k in 0..self.l {
             let layer = network.layers()[k];
@@ -250,9 +251,4 @@ impl Batches {
         };
         (encoded, clean)
     }
-}
-
-/// The first `cols` columns of a buffer of `batch` rows that are padded to whole registers.
-fn rows(buffer: &[f32], batch: usize, cols: usize) -> MatRef<'_> {
-    MatRef::with_strides(buffer, batch, cols, padded(cols), 1)
 }

@@ -4,7 +4,6 @@ use super::BLOCK;
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network, Norm};
 use crate::samples::{Inputs, Samples};
-use crate::step::{gather_rows, gather_sparse};
 use fanin_kernels::{
     Activation, AlignedBuffer, Isa, MatMut, MatRef, activation, dense, norm, padded, sparse,
 };
@@ -88,7 +87,7 @@ impl Pass<'_> {
                     Inputs::Sparse(rows) if !of_input => {
                         return sparse::forward(isa, rows, ids, values, w, bias, f, None, out);
                     }
-                    inputs => gather(inputs, ids, values, input),
+                    _ => self.samples.copy_rows(ids, values, input),
                 }
                 MatMut::new(input, range.len(), padded(layer.fan_in))
             }
@@ -116,16 +115,5 @@ impl Pass<'_> {
         let Statistics { mean, inverse } = with;
         let x = x.split_at_col(width).0;
         norm::normalize_in_place(self.isa, x, mean, inverse, of.gamma, of.beta);
-    }
-}
-
-/// Dense copies of the samples `ids`, in rows padded to whole registers.
-pub(super) fn gather(inputs: &Inputs, ids: &[u32], values: &[f32; 256], to: &mut [f32]) {
-    match inputs {
-        Inputs::Sparse(rows) => gather_sparse(to, rows, ids, values),
-        Inputs::Bytes(bytes, cols) => {
-            gather_rows(to, bytes, *cols, ids, |v| values[usize::from(v)]);
-        }
-        Inputs::Values(all, cols) => gather_rows(to, all, *cols, ids, |v| v),
     }
 }

@@ -4,7 +4,7 @@
 //! A mean is one chain of additions over all samples, whatever the number of threads:
 //! they share the columns there, the samples elsewhere.
 
-use super::block::{Pass, Source, Statistics, gather};
+use super::block::{Pass, Source, Statistics};
 use super::{BLOCK, normalizes_inputs};
 use crate::batch_norm::Placement;
 use crate::network::Network;
@@ -64,7 +64,7 @@ impl Whole {
             blocks(team, n, [all], |range, [mut to]| {
                 for (r, i) in range.enumerate() {
                     let id = [u32::try_from(i).unwrap_or(u32::MAX)];
-                    gather(&pass.samples.inputs, &id, pass.values, to.row_mut(r));
+                    pass.samples.copy_rows(&id, pass.values, to.row_mut(r));
                 }
             });
         }

@@ -1,36 +1,7 @@
-//! Bringing a batch together, and the dense path over byte inputs.
+//! The dense path over byte inputs, and the sparse form that it falls back to.
 
 use fanin_kernels::sparse::{self, SparseBytes};
-use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, dense, padded};
-
-/// Copies the rows `batch` of `all` \[n, cols\] into `to` \[batch, padded(cols)\].
-pub(crate) fn gather_rows<T: Copy>(
-    to: &mut [f32],
-    all: &[T],
-    cols: usize,
-    batch: &[u32],
-    value: impl Fn(T) -> f32,
-) {
-    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
-        let from = &all[row as usize * cols..][..cols];
-        for (to, &v) in to.iter_mut().zip(from) {
-            *to = value(v);
-        }
-    }
-}
-
-/// Writes the rows `batch` of `all` into `to` \[batch, padded(cols)\], a byte v as
-/// `values[v]`; the padding stays.
-pub(crate) fn gather_sparse(to: &mut [f32], all: &SparseBytes, batch: &[u32], values: &[f32; 256]) {
-    let cols = all.cols();
-    for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
-        to[..cols].fill(0.0);
-        let (columns, bytes) = all.row(row as usize);
-        for (&column, &v) in columns.iter().zip(bytes) {
-            to[usize::from(column)] = values[usize::from(v)];
-        }
-    }
-}
+use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, dense};
 
 /// The rows `batch` of `bytes` in sparse form, and their numbers there.
 pub(super) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseBytes, Vec<u32>) {
