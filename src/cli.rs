@@ -9,6 +9,7 @@ mod norm;
 mod output;
 mod probe;
 mod signals;
+mod sweep;
 mod train;
 
 use crate::Error;
@@ -48,6 +49,9 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Show how activations and gradients spread through an untrained network
     Probe(Box<probe::ProbeArgs>),
+    /// Run many configurations, and put their results together
+    #[command(subcommand)]
+    Sweep(sweep::SweepCommand),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Some(Command::Article(args)) => article::run(&args, started),
         Some(Command::Train(args)) => train::run(&args, started),
         Some(Command::Probe(args)) => probe::run(&args),
+        Some(Command::Sweep(command)) => sweep::run(&command),
         Some(Command::Data(command)) => data::run(&command),
     };
     match result {

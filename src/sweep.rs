@@ -60,11 +60,13 @@
 //! counted where it is met first.
 
 pub mod identity;
+mod outcome;
 mod plan;
 mod spec;
 pub mod store;
 
 pub use identity::{NUMERICS_VERSION, data_identity, run_id};
+pub use outcome::{Config, Outcome, Seconds};
 pub use plan::{AxisSummary, DataFacts, Plan, PlannedRun, Runs, Shard, cost};
 pub use spec::{Position, SCHEMA, Spec, SpecError, SpecFileError, StopRule, StopRuleError, Value};
 

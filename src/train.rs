@@ -1,8 +1,10 @@
 //! The training loop: order, evaluation, divergence, interruption.
 
 mod order;
+mod report;
 
 pub use order::Order;
+pub use report::{ConfigReport, RunReport, Setting};
 
 use crate::Error;
 use crate::batch_norm::NormEval;
@@ -16,12 +18,13 @@ use crate::step::{Batch, Rule, Workspace};
 use fanin_kernels::Isa;
 use fanin_kernels::norm::MAX_SAMPLES;
 use fanin_kernels::team::Team;
+use serde::Deserialize;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Test accuracy after a number of steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Evaluation {
     /// Steps done.
     pub step: u64,

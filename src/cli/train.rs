@@ -1,12 +1,12 @@
 //! `fanin train`.
 
 use super::norm::NormArgs;
-use super::output::{Setting, evaluation_line};
+use super::output::{evaluation_line, json, summary};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
 use crate::data::Dataset;
-use crate::train::{Evaluation, Observer, PretrainProgress, Status, Trainer};
+use crate::train::{Evaluation, Observer, PretrainProgress, Setting, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -221,8 +221,8 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
     };
     let mut out = std::io::stdout().lock();
     match args.json {
-        true => writeln!(out, "{}", setting.json(&run))?,
-        false => write!(out, "\n{}", setting.summary(&run))?,
+        true => writeln!(out, "{}", json(&setting, &run))?,
+        false => write!(out, "\n{}", summary(&setting, &run))?,
     }
     out.flush()?;
     if let Some(file) = &args.save {

@@ -1,0 +1,12 @@
+//! `fanin sweep merge`.
+
+use crate::cli::Failure;
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(super) struct MergeArgs {}
+
+pub(super) fn run(_args: &MergeArgs) -> Result<(), Failure> {
+    Ok(())
+}

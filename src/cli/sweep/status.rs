@@ -1,0 +1,12 @@
+//! `fanin sweep status`.
+
+use crate::cli::Failure;
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(super) struct StatusArgs {}
+
+pub(super) fn run(_args: &StatusArgs) -> Result<(), Failure> {
+    Ok(())
+}
