@@ -38,7 +38,8 @@
 //!   their runs are missing and will be run again;
 //! - the same run more than once: fine if the results are the same (see
 //!   [`Record::same_results`]), a [`Conflict`] otherwise. A record with the status [`FAILED`]
-//!   is no result: any other of the same run takes its place.
+//!   is no result, and a [`PRUNED`] one its beginning: one of the same run that says more
+//!   takes its place.
 
 mod error;
 mod index;
@@ -56,7 +57,7 @@ mod tests;
 pub use error::{Conflict, Location, StoreError};
 pub use index::Index;
 pub use merge::{Merged, merge};
-pub use record::{FAILED, MAX_LINE, NOT_RESULTS, Record};
+pub use record::{FAILED, MAX_LINE, NOT_RESULTS, PRUNED, Record};
 pub use scan::{Damage, Line, Torn};
 pub use writer::Writer;
 

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::error::{Conflict, StoreError};
-use super::record::{self, FAILED};
+use super::record::{self, Rank};
 use super::scan::{self, Damage, Line, Place, Places, Torn};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 struct Entry {
     status: Box<str>,
+    rank: Rank,
     place: Place,
 }
 
 /// The runs of a store and what is wrong with it, as it was when it was read.
 ///
-/// Of several records of one run the first is taken that is no [`FAILED`] one, by the order
-/// of the stores, of the names of the segments, and of the lines.
+/// Of several records of one run the first is taken that is neither [`FAILED`](super::FAILED)
+/// nor [`PRUNED`](super::PRUNED), by the order of the stores, of the names of the segments,
+/// and of the lines; else of the pruned ones the first with the most steps.
 #[derive(Debug, Default)]
 pub struct Index {
     segments: Vec<PathBuf>,
@@ -60,22 +62,22 @@ impl Index {
                 offset: line.offset,
                 length: line.text.len() as u32 + 1,
             };
-            let entry = |status: &str| Entry {
-                status: status.into(),
+            let rank = line.rank;
+            let entry = || Entry {
+                status: line.status.into(),
+                rank,
                 place,
             };
             match self.runs.get_mut(line.run) {
                 None => {
                     self.runs.try_reserve(1)?;
-                    self.runs.insert(line.run.into(), entry(line.status));
+                    self.runs.insert(line.run.into(), entry());
                 }
                 Some(known) => {
                     self.duplicates += 1;
-                    if &*known.status == FAILED {
-                        if line.status != FAILED {
-                            *known = entry(line.status);
-                        }
-                    } else if line.status != FAILED {
+                    if known.rank < rank {
+                        *known = entry();
+                    } else if known.rank == rank && rank != Rank::Failed {
                         again.push((line.run.to_owned(), known.place, place));
                     }
                 }
@@ -103,7 +105,7 @@ impl Index {
                         slot.insert(Places::open(&segments[place.segment as usize])?)
                     }
                 };
-                file.read(*place, run, "", |line| {
+                file.read(*place, run, ("", Rank::Failed), |line| {
                     (line.location(), line.json().to_owned())
                 })
             };
@@ -214,7 +216,7 @@ impl Index {
             let path = &self.segments[runs[0].1.place.segment as usize];
             let mut file = Places::open(path)?;
             for (run, entry) in runs {
-                let flow = file.read(entry.place, run, &entry.status, &mut *visit)?;
+                let flow = file.read(entry.place, run, (&entry.status, entry.rank), &mut *visit)?;
                 if flow.is_break() {
                     return Ok(());
                 }

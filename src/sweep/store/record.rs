@@ -18,16 +18,42 @@ const MAX_RUN: usize = 128;
 /// run takes its place.
 pub const FAILED: &str = "failed";
 
+/// Status of a run that a [rule](crate::sweep::StopRule) ended: the beginning of a result.
+/// Of the same run a record with more `steps` takes its place, and any that is neither
+/// [`FAILED`] nor this.
+pub const PRUNED: &str = "pruned";
+
+/// How much a record says of its run: of two, the one that says more is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Failed,
+    /// After so many steps.
+    Pruned(u64),
+    Whole,
+}
+
+impl Rank {
+    pub fn of(status: &str, steps: u64) -> Self {
+        match status {
+            FAILED => Self::Failed,
+            PRUNED => Self::Pruned(steps),
+            _ => Self::Whole,
+        }
+    }
+}
+
 /// Members of [`Record::body`] that may differ between two records of one run: how fast and
 /// on what it was run. (So may `host`, `version` and `time`.) `config` is here because the
-/// id stands for it, but for the number of threads, the input path and where the data are.
-pub const NOT_RESULTS: [&str; 6] = [
+/// id stands for it, but for the number of threads, the input path and where the data are;
+/// `pruned_by` because several rules may end a run at the same step.
+pub const NOT_RESULTS: [&str; 7] = [
     "config",
     "isa",
     "threads",
     "seconds",
     "us_per_step",
     "dense_limit",
+    "pruned_by",
 ];
 
 /// Members that a body cannot have.
@@ -46,7 +72,8 @@ pub struct Record {
     pub version: String,
     /// When the record was made, in RFC 3339, UTC.
     pub time: String,
-    /// The other members of the object. It cannot have `crc32` or one of those above.
+    /// The other members of the object. It cannot have `crc32` or one of those above; `steps`,
+    /// if it is there, is a whole number, 0 to 2⁶⁴ − 1.
     #[serde(flatten)]
     pub body: Map<String, Value>,
 }
@@ -58,6 +85,8 @@ pub(super) struct Head<'a> {
     pub run: Cow<'a, str>,
     #[serde(borrow)]
     pub status: Cow<'a, str>,
+    #[serde(default)]
+    pub steps: u64,
     #[serde(borrow, rename = "host")]
     _host: Cow<'a, str>,
     #[serde(borrow, rename = "version")]

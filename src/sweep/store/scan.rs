@@ -1,7 +1,7 @@
 //! Reads a segment line by line.
 
 use super::error::{Location, StoreError};
-use super::record::{self, MAX_LINE, Record};
+use super::record::{self, MAX_LINE, Rank, Record};
 use serde::Deserialize;
 use std::fmt;
 use std::fs::File;
@@ -14,6 +14,7 @@ pub struct Line<'a> {
     pub(super) text: &'a str,
     pub(super) run: &'a str,
     pub(super) status: &'a str,
+    pub(super) rank: Rank,
     pub(super) path: &'a Path,
     pub(super) line: u64,
     pub(super) offset: u64,
@@ -140,6 +141,7 @@ pub(super) fn scan(
                 text,
                 run: &head.run,
                 status: &head.status,
+                rank: Rank::of(&head.status, head.steps),
                 path,
                 line,
                 offset,
@@ -254,7 +256,7 @@ impl<'a> Places<'a> {
         &mut self,
         place: Place,
         run: &str,
-        status: &str,
+        (status, rank): (&str, Rank),
         visit: impl FnOnce(Line<'_>) -> T,
     ) -> Result<T, StoreError> {
         let Place {
@@ -283,6 +285,7 @@ impl<'a> Places<'a> {
                 text,
                 run,
                 status,
+                rank,
                 path,
                 line,
                 offset,

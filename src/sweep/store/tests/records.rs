@@ -127,6 +127,43 @@ fn a_failed_run_gives_way_to_a_result() {
     assert_eq!(store.index().unwrap().conflicts().len(), 1);
 }
 
+/// `record(n)`, ended by a rule after so many steps.
+fn pruned(n: u64, steps: u64, rule: &str) -> Record {
+    let mut record = with_status(n, PRUNED);
+    record.body.insert("steps".into(), json!(steps));
+    record.body.insert("pruned_by".into(), json!(rule));
+    record
+}
+
+#[test]
+fn a_pruned_run_gives_way_to_more_of_it() {
+    let (short, long) = (|| pruned(1, 50, "a"), || pruned(1, 60, "a"));
+    for (segments, expected) in [
+        ([&[short(), record(1)][..], &[short()]], record(1)),
+        ([&[record(1), long()], &[short()]], record(1)),
+        ([&[long(), short()], &[with_status(1, FAILED)]], long()),
+        ([&[short(), long()], &[short()]], long()),
+        ([&[short()], &[pruned(1, 50, "b")]], short()),
+    ] {
+        let (_folder, store) = filled(&segments);
+        let index = store.index().unwrap();
+        assert_eq!(index.conflicts(), []);
+        assert_eq!(index.status("0001"), Some(&*expected.status));
+        assert_eq!(sound(&store), [expected]);
+    }
+    let mut other = long();
+    other.body.insert("final_accuracy".into(), json!(0.9));
+    let (_folder, store) = filled(&[&[short(), long()], &[other]]);
+    assert_eq!(store.index().unwrap().conflicts().len(), 1);
+}
+
+#[test]
+fn steps_are_a_whole_number() {
+    let mut record = record(1);
+    record.body.insert("steps".into(), json!("many"));
+    assert!(record.encode().is_err());
+}
+
 #[test]
 fn different_results_are_a_conflict() {
     let mut lacking = record(1);
