@@ -12,9 +12,10 @@ mod runner;
 mod study;
 mod text;
 
+pub use crate::pool::Monitor;
 pub use claims::Judged;
 pub use probes::Figure;
-pub use runner::{Monitor, Outcome, Results};
+pub use runner::{Outcome, Results};
 pub use study::{Part, Published, Study, Task};
 
 /// Most seeds of an article.

@@ -14,6 +14,7 @@ mod train;
 
 use crate::Error;
 use clap::{Parser, Subcommand};
+use fanin_kernels::team::MAX_THREADS;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -87,6 +88,12 @@ impl From<std::io::Error> for Failure {
             _ => Self::Message(FAILED, format!("cannot write the output: {error}")),
         }
     }
+}
+
+/// One thread for each core.
+fn cores() -> usize {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |n| n.get().min(MAX_THREADS))
 }
 
 /// Runs the command that the process's arguments ask for.

@@ -58,6 +58,7 @@ mod files;
 pub mod init;
 pub mod network;
 pub mod peak;
+mod pool;
 pub mod probe;
 pub mod random;
 pub mod report;

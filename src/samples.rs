@@ -268,6 +268,24 @@ impl Samples {
         }
     }
 
+    /// Bytes of memory that the samples take, but for a few.
+    pub fn memory(&self) -> usize {
+        let inputs = match &self.inputs {
+            // A column number and a value of each that is not zero; an offset for each row.
+            Inputs::Sparse(rows) => {
+                let nonzero = rows.density() * rows.rows() as f64 * rows.cols() as f64;
+                3 * nonzero as usize + rows.rows() * size_of::<usize>()
+            }
+            Inputs::Bytes(bytes, _) => bytes.len(),
+            Inputs::Values(values, _) => size_of_val(&values[..]),
+        };
+        let targets = match &self.targets {
+            TargetValues::Classes(classes) => classes.len(),
+            TargetValues::Values(values, _) => size_of_val(&values[..]),
+        };
+        inputs + targets
+    }
+
     /// Whether zero inputs are skipped.
     pub fn is_sparse(&self) -> bool {
         matches!(self.inputs, Inputs::Sparse(_))

@@ -59,15 +59,19 @@
 //! numerics. Combinations that resolve to the same configuration are one run, which is
 //! counted where it is met first.
 
+mod estimate;
 pub mod identity;
 mod outcome;
 mod plan;
+mod runner;
 mod spec;
 pub mod store;
 
+pub use estimate::{Estimate, estimate};
 pub use identity::{NUMERICS_VERSION, data_identity, run_id};
 pub use outcome::{Config, Outcome, Seconds};
 pub use plan::{AxisSummary, DataFacts, Plan, PlannedRun, Runs, Shard, cost};
+pub use runner::{Ended, Finished, Options, SweepData, SweepMonitor, Todo};
 pub use spec::{Position, SCHEMA, Spec, SpecError, SpecFileError, StopRule, StopRuleError, Value};
 
 /// The most combinations of a sweep.

@@ -65,8 +65,10 @@ impl Status {
 
 /// Is told how a run goes on, and may end it.
 pub trait Observer {
-    /// After each evaluation.
-    fn evaluated(&mut self, _evaluation: Evaluation) {}
+    /// After each evaluation. `Break` ends the run, unless all its steps are done.
+    fn evaluated(&mut self, _evaluation: Evaluation) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 
     /// After each step of pre-training, while a trainer is built. `Break` ends it.
     fn pretrained(&mut self, _progress: PretrainProgress) -> ControlFlow<()> {
@@ -307,17 +309,15 @@ impl<'a> Trainer<'a> {
             eval_time: Duration::ZERO,
             weights_sha256: String::new(),
         };
-        if !self.evaluate(&mut run, observer) {
-            run.status = Status::Diverged;
-        }
+        self.evaluate(&mut run, observer);
         while run.status == Status::Ok && run.steps < self.config.steps {
             let until = match self.config.eval_every {
                 0 => self.config.steps,
                 every => (run.steps / every + 1).saturating_mul(every),
             };
             self.train_until(until.min(self.config.steps), &mut run, observer);
-            if run.status != Status::Diverged && !self.evaluate(&mut run, observer) {
-                run.status = Status::Diverged;
+            if run.status != Status::Diverged {
+                self.evaluate(&mut run, observer);
             }
         }
         run.weights_sha256 = self.network.weights_sha256();
@@ -350,21 +350,25 @@ impl<'a> Trainer<'a> {
         run.train_time += started.elapsed();
     }
 
-    /// Notes the test accuracy; false if a parameter is not finite.
-    fn evaluate(&mut self, run: &mut Run, observer: &mut dyn Observer) -> bool {
+    /// Notes the test accuracy, and how the run has ended, if it has.
+    fn evaluate(&mut self, run: &mut Run, observer: &mut dyn Observer) {
         let started = Instant::now();
         let finite = self.network.is_finite();
-        if finite && self.test.has_classes() {
+        if !finite {
+            run.status = Status::Diverged;
+        } else if self.test.has_classes() {
             let evaluation = Evaluation {
                 step: run.steps,
                 correct: self.count_correct(),
                 total: self.test.len(),
             };
             run.evals.push(evaluation);
-            observer.evaluated(evaluation);
+            let more = run.steps < self.config.steps;
+            if observer.evaluated(evaluation).is_break() && more {
+                run.status = Status::Interrupted;
+            }
         }
         run.eval_time += started.elapsed();
-        finite
     }
 }
 

@@ -4,23 +4,14 @@ use super::{Figure, Plan, Study, Task, probes};
 use crate::batch_norm::{BatchNorm, NormEval};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Split};
-use crate::train::{Evaluation, Observer, PretrainProgress, Run, Status};
+use crate::pool::{self, Monitor, Watch};
+use crate::train::{Run, Status};
 use crate::{Activation, Error, InputPath, Isa, Network, Samples, Trainer};
-use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Training images that the article's loader left out.
 const HOLD_OUT: usize = 5_000;
-
-/// Is told how the work goes on, from several threads.
-pub trait Monitor: Sync {
-    /// So much more of the work of [`Plan::work`] has been done.
-    fn advance(&self, work: u64);
-
-    /// Whether to stop: runs are broken off, and left out.
-    fn stopped(&self) -> bool;
-}
 
 /// One run of a study.
 #[derive(Clone, Debug)]
@@ -125,42 +116,24 @@ impl Plan {
         let isa = Isa::from_env()?;
         let samples = Data::new(data)?;
         let jobs = self.jobs();
-        let next = AtomicUsize::new(0);
         let done = Mutex::new((Vec::new(), Vec::new()));
         let failure = Mutex::new(None);
-        let failed = || lock(&failure).is_some();
-        let work = || {
-            while let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if monitor.stopped() || failed() {
-                    return;
+        let go_on = || !monitor.stopped() && lock(&failure).is_none();
+        pool::for_each(threads, &jobs, go_on, |&job| {
+            let result = match job {
+                Job::Run { study, seed, .. } => self
+                    .run_one(study, seed, isa, &samples, monitor)
+                    .map(|outcome| lock(&done).0.extend(outcome)),
+                Job::Probe { figure, seed } => {
+                    probes::probe(figure, seed, self.samples).map(|probe| {
+                        lock(&done).1.push((figure, seed, probe));
+                        monitor.advance(self.work_of(job));
+                    })
                 }
-                let result = match job {
-                    Job::Run { study, seed, .. } => self
-                        .run_one(study, seed, isa, &samples, monitor)
-                        .map(|outcome| lock(&done).0.extend(outcome)),
-                    Job::Probe { figure, seed } => {
-                        probes::probe(figure, seed, self.samples).map(|probe| {
-                            lock(&done).1.push((figure, seed, probe));
-                            monitor.advance(self.work_of(job));
-                        })
-                    }
-                };
-                if let Err(error) = result {
-                    lock(&failure).get_or_insert(error);
-                }
+            };
+            if let Err(error) = result {
+                lock(&failure).get_or_insert(error);
             }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(jobs.len()) {
-                // With fewer threads than asked for it takes longer, that is all.
-                if std::thread::Builder::new()
-                    .spawn_scoped(scope, work)
-                    .is_err()
-                {
-                    break;
-                }
-            }
-            work();
         });
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
@@ -190,11 +163,7 @@ impl Plan {
             seed,
             ..study.config.clone()
         };
-        let mut watch = Watch {
-            monitor,
-            unit: unit_of(&config),
-            steps: 0,
-        };
+        let mut watch = Watch::new(monitor, unit_of(&config));
         let (train, test) = match study.task {
             Task::Mnist => (&data.train, &data.test),
             Task::HighDigits { .. } => (&data.high_train, &data.high_test),
@@ -375,47 +344,4 @@ fn digits(
         &labels,
         InputPath::Auto,
     )?)
-}
-
-/// Tells the monitor of steps, some at a time.
-struct Watch<'a> {
-    monitor: &'a dyn Monitor,
-    unit: u64,
-    /// Steps told.
-    steps: u64,
-}
-
-/// Steps between two looks at the monitor.
-const STRIDE: u64 = 100;
-
-impl Watch<'_> {
-    /// A run that ended early leaves work undone.
-    fn finish(&mut self, steps: u64) {
-        let left = steps.saturating_sub(self.steps);
-        self.monitor.advance(left * self.unit);
-    }
-
-    fn flow(&self) -> ControlFlow<()> {
-        match self.monitor.stopped() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
-}
-
-impl Observer for Watch<'_> {
-    fn evaluated(&mut self, _evaluation: Evaluation) {}
-
-    fn stepped(&mut self, step: u64, _loss: f32) -> ControlFlow<()> {
-        if !step.is_multiple_of(STRIDE) {
-            return ControlFlow::Continue(());
-        }
-        self.steps += STRIDE;
-        self.monitor.advance(STRIDE * self.unit);
-        self.flow()
-    }
-
-    fn pretrained(&mut self, _progress: PretrainProgress) -> ControlFlow<()> {
-        self.flow()
-    }
 }

@@ -1,7 +1,7 @@
 //! `fanin article`.
 
 use super::signals::Signals;
-use super::{FAILED, Failure};
+use super::{FAILED, Failure, cores};
 use crate::article::{MAX_SEEDS, Monitor, Plan};
 use crate::data::Dataset;
 use crate::{Error, report};
@@ -96,11 +96,6 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
         (true, Some(status)) => Err(Failure::Signal(status)),
         _ => Ok(()),
     }
-}
-
-fn cores() -> usize {
-    let cores = std::thread::available_parallelism();
-    cores.map_or(1, |n| n.get().min(MAX_THREADS))
 }
 
 /// A bar on a terminal, a line for every tenth of the work elsewhere.

@@ -2,8 +2,11 @@
 
 mod export;
 mod merge;
+mod plan;
+mod progress;
 mod report;
 mod run;
+mod shard;
 mod status;
 
 use super::Failure;

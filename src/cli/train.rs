@@ -280,10 +280,11 @@ impl<'a> Progress<'a> {
 }
 
 impl Observer for Progress<'_> {
-    fn evaluated(&mut self, evaluation: Evaluation) {
+    fn evaluated(&mut self, evaluation: Evaluation) -> ControlFlow<()> {
         let percent = 100.0 * evaluation.accuracy();
         self.bar.set_message(format!("accuracy {percent:.2} %"));
         self.line(&evaluation_line(&evaluation));
+        self.go_on()
     }
 
     fn pretrained(&mut self, progress: PretrainProgress) -> ControlFlow<()> {

@@ -9,6 +9,7 @@ mod shard;
 mod tests;
 
 pub use cost::cost;
+pub(crate) use cost::evaluations;
 pub use shard::Shard;
 
 use super::MAX_RUNS;
@@ -176,6 +177,16 @@ impl Plan {
             values: axis.len(),
         };
         self.axes.iter().map(summary).collect()
+    }
+
+    /// The values that the keys of axis `axis` have at its place `i`, both from 0; empty if
+    /// there is no such place.
+    pub fn axis_values(&self, axis: usize, i: u32) -> Vec<Value> {
+        let columns = self.axes.get(axis).filter(|axis| i < axis.len());
+        let columns = columns.into_iter().flat_map(|axis| &axis.columns);
+        columns
+            .filter_map(|column| Some(column.get(i)?.value()))
+            .collect()
     }
 
     /// What the plan knows of the data.

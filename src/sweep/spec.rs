@@ -12,6 +12,7 @@ pub(crate) use axis::{Axis, Column, Values};
 pub use error::{Position, SpecError};
 pub use setting::Value;
 pub(crate) use setting::{Field, Setting};
+pub(crate) use stop::still_pruned;
 pub use stop::{StopRule, StopRuleError};
 
 use error::{Lines, unknown_key};
@@ -38,6 +39,7 @@ pub struct Spec {
     data: String,
     hold_out: usize,
     stop_when: Vec<StopRule>,
+    text: String,
     pub(crate) train: Vec<(Position, Setting)>,
     /// In the order of the text.
     pub(crate) axes: Vec<Axis>,
@@ -113,7 +115,14 @@ impl Spec {
             let message = error.message().replace('\n', ", ");
             SpecError::new(reader.lines.position(span), message)
         })?;
-        reader.spec(document.get_ref())
+        let mut spec = reader.spec(document.get_ref())?;
+        text.clone_into(&mut spec.text);
+        Ok(spec)
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// What the sweep is called.
@@ -157,6 +166,7 @@ impl Reader<'_> {
             data: "mnist".into(),
             hold_out: 5_000,
             stop_when: Vec::new(),
+            text: String::new(),
             train: Vec::new(),
             axes: Vec::new(),
             excludes: Vec::new(),

@@ -5,7 +5,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
-pub(super) struct ExportArgs {}
+pub(in crate::cli) struct ExportArgs {}
 
 pub(super) fn run(_args: &ExportArgs) -> Result<(), Failure> {
     Ok(())

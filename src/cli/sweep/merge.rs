@@ -5,7 +5,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
-pub(super) struct MergeArgs {}
+pub(in crate::cli) struct MergeArgs {}
 
 pub(super) fn run(_args: &MergeArgs) -> Result<(), Failure> {
     Ok(())

@@ -5,7 +5,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
-pub(super) struct ReportArgs {}
+pub(in crate::cli) struct ReportArgs {}
 
 pub(super) fn run(_args: &ReportArgs) -> Result<(), Failure> {
     Ok(())

@@ -1,12 +1,175 @@
 //! `fanin sweep run`.
 
-use crate::cli::Failure;
+use super::plan;
+use super::progress::Progress;
+use super::shard::{self, ShardArg};
+use crate::cli::signals::Signals;
+use crate::cli::{FAILED, Failure, USAGE, cores};
+use crate::data::Dataset;
+use crate::sweep::store::{Index, Store, Writer};
+use crate::sweep::{DataFacts, Finished, Options, Plan, Shard, Spec, SweepData, Todo, estimate};
+use crate::{Error, Isa};
 use clap::Args;
+use fanin_kernels::team::MAX_THREADS;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  fanin sweep run examples/depths.toml --dry-run
+  fanin sweep run examples/depths.toml --out depths       again: goes on where it stopped
+  fanin sweep run examples/depths.toml --out shard-2 --shard 2/8
+  sbatch --array=1-8 --wrap 'fanin sweep run depths.toml --out depths'
+
+Runs that the folder has are not run again, whatever has become of the spec since: what
+counts is the configuration of a run and its data. Ends with 1 if runs failed, with 130 or
+143 after SIGINT or SIGTERM; what was done by then is kept.";
 
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
-pub(super) struct RunArgs {}
+#[command(args_override_self = true, after_help = EXAMPLES)]
+pub(in crate::cli) struct RunArgs {
+    /// What to run, in TOML (examples/depths.toml has all the keys)
+    #[arg(value_name = "SPEC.toml")]
+    spec: PathBuf,
 
-pub(super) fn run(_args: &RunArgs) -> Result<(), Failure> {
-    Ok(())
+    /// Folder for the results; may have some already, also of other sweeps
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+
+    /// Runs at a time; the results do not depend on it [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64))]
+    threads: Option<u16>,
+
+    /// Do part I of N, I from 1 to N [default: the one that SLURM_ARRAY_TASK_ID, HQ_TASK_ID
+    /// or JOB_COMPLETION_INDEX names; else everything]
+    #[arg(long, value_name = "I/N")]
+    shard: Option<ShardArg>,
+
+    /// Of how many parts the scheduler's variable names one, where it does not tell (Slurm does)
+    #[arg(long, value_name = "N", conflicts_with = "shard", value_parser = clap::value_parser!(u32).range(1..=i64::from(Shard::MAX_COUNT)))]
+    shards: Option<u32>,
+
+    /// Only tell what there is to do, how long it will take and in how much memory
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let usage = |message: String| Failure::Message(USAGE, message);
+    let spec = Spec::read(&args.spec).map_err(|e| usage(e.to_string()))?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let chosen = shard::choose(args.shard, args.shards, &variable).map_err(usage)?;
+    let isa = Isa::from_env().map_err(Error::from)?;
+    let signals = Signals::watch()
+        .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
+    // Before anything that takes long: whether there is a place for the results.
+    let opened = match &args.out {
+        Some(out) if !args.dry_run => Some(open(out)?),
+        _ => None,
+    };
+    let dataset = Dataset::open(spec.data()).map_err(Error::from)?;
+    let facts = DataFacts::of(&dataset);
+    let plan =
+        Plan::new(&spec, &facts).map_err(|e| usage(format!("{}: {e}", args.spec.display())))?;
+    let data = SweepData::new(&dataset, spec.data(), spec.hold_out())?;
+    drop(dataset);
+
+    let spinner = plan::spinner(&plan);
+    let index = match (&opened, &args.out) {
+        (Some((store, _)), _) => store.index().map_err(Error::from)?,
+        (None, Some(out)) if out.exists() => {
+            let store = Store::open(out).map_err(Error::from)?;
+            store.index().map_err(Error::from)?
+        }
+        _ => Index::default(),
+    };
+    let todo = Todo::new(&plan, chosen.shard, &index, spec.stop_when())?;
+    spinner.finish_and_clear();
+    plan::tell_damage(&index);
+    let threads = args.threads.map_or_else(cores, usize::from);
+    let header = plan::header(&spec, &plan, &chosen, &todo);
+    let Some((store, writer)) = opened else {
+        let estimate = estimate(&plan, &todo, &data, isa, &|| signals.status().is_some())?;
+        if let Some(status) = signals.status() {
+            return Err(Failure::Signal(status));
+        }
+        let mut out = std::io::stdout().lock();
+        write!(out, "{header}{}", plan::expected(&estimate, threads))?;
+        out.flush()?;
+        return Ok(());
+    };
+    eprint!("{header}");
+    if todo.is_empty() {
+        writeln!(std::io::stdout(), "nothing to do")?;
+        return Ok(writer.close().map_err(Error::from)?);
+    }
+    drop(index);
+
+    let started = Instant::now();
+    let progress = Progress::new(&todo, &signals);
+    let options = Options {
+        threads,
+        isa,
+        rules: spec.stop_when(),
+    };
+    let result = todo.run(&plan, &data, options, &writer, &progress);
+    progress.finish();
+    // What can be kept is kept, whatever else went wrong.
+    let closed = writer.close().map_err(Error::from);
+    let finished = result?;
+    closed?;
+    let mut out = std::io::stdout().lock();
+    let seconds = started.elapsed().as_secs_f64();
+    let done = todo.done() + finished.runs - finished.failed;
+    write!(out, "{}", summary(&finished, seconds, done, &todo))?;
+    writeln!(out, "next: fanin sweep report {}", store.folder().display())?;
+    out.flush()?;
+    match (finished.stopped, signals.status()) {
+        (true, Some(status)) => Err(Failure::Signal(status)),
+        _ if finished.failed > 0 => {
+            let message = format!(
+                "{} of the runs could not be run; the same command tries them again",
+                finished.failed
+            );
+            Err(Failure::Message(FAILED, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The store and its writer; tells what had to be cut off.
+fn open(out: &Path) -> Result<(Store, Writer), Failure> {
+    let store = Store::create(out).map_err(Error::from)?;
+    let writer = store.writer().map_err(Error::from)?;
+    if let Some(torn) = writer.cut() {
+        eprintln!("cut off what was half written when the last process ended: {torn}");
+    }
+    Ok((store, writer))
+}
+
+fn summary(finished: &Finished, seconds: f64, done: usize, todo: &Todo) -> String {
+    let Finished {
+        runs,
+        diverged,
+        pruned,
+        failed,
+        ..
+    } = *finished;
+    let mut parts = vec![format!("{} ok", runs - diverged - pruned - failed)];
+    for (n, what) in [
+        (diverged, "diverged"),
+        (pruned, "pruned"),
+        (failed, "failed"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    let all = todo.done() + todo.len();
+    format!(
+        "{runs} runs in {}: {}; {done} of {all} are done\n",
+        plan::duration(seconds),
+        parts.join(", ")
+    )
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
-pub(super) struct StatusArgs {}
+pub(in crate::cli) struct StatusArgs {}
 
 pub(super) fn run(_args: &StatusArgs) -> Result<(), Failure> {
     Ok(())

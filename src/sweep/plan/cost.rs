@@ -15,7 +15,7 @@ pub fn cost(config: &TrainConfig, test: usize) -> f64 {
 }
 
 /// Before the first step, every `eval_every`, after the last.
-fn evaluations(config: &TrainConfig) -> f64 {
+pub(crate) fn evaluations(config: &TrainConfig) -> f64 {
     let after = match (config.steps, config.eval_every) {
         (0, _) => 0,
         (_, 0) => 1,

@@ -71,6 +71,12 @@ impl StopRule {
     }
 }
 
+/// Whether one of the rules ends a run that has these evaluations, there or before.
+pub(crate) fn still_pruned(rules: &[StopRule], evals: &[Evaluation]) -> bool {
+    let mut prefixes = (1..=evals.len()).map(|n| &evals[..n]);
+    prefixes.any(|evals| rules.iter().any(|rule| rule.stops(evals)))
+}
+
 impl FromStr for StopRule {
     type Err = StopRuleError;
 

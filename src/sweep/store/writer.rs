@@ -7,6 +7,7 @@ use super::segment::{self, Opened};
 use super::sink::Sink;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ struct Shared {
     work: Condvar,
     /// The thread has done something.
     done: Condvar,
+    /// There is a failure.
+    failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -184,6 +187,11 @@ impl Writer {
         self.shared.lock().check()
     }
 
+    /// Whether [`Self::check`] would be an error; costs next to nothing.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+
     /// How many of the appended records are on the disk.
     pub fn synced(&self) -> u64 {
         self.shared.lock().synced
@@ -231,7 +239,10 @@ impl Flusher {
             let mut state = self.shared.lock();
             match result {
                 Ok(()) => state.synced = records,
-                Err(error) => state.failure = Some(error),
+                Err(error) => {
+                    state.failure = Some(error);
+                    self.shared.failed.store(true, Ordering::Relaxed);
+                }
             }
             let failed = state.failure.is_some();
             self.shared.done.notify_all();

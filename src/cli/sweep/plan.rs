@@ -1,0 +1,155 @@
+//! What `fanin sweep run` says before it runs.
+
+use super::shard::Chosen;
+use crate::report::grouped;
+use crate::sweep::store::Index;
+use crate::sweep::{Estimate, Plan, Spec, Todo};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Runs from which on making their ids takes a second.
+const MANY: u32 = 200_000;
+
+/// Damaged lines that are told one by one.
+const TOLD: usize = 5;
+
+/// Something that moves while the runs of a large plan are looked up.
+pub(super) fn spinner(plan: &Plan) -> ProgressBar {
+    if plan.runs() < MANY || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_draw_target(ProgressDrawTarget::stderr());
+    spinner.set_message(format!("looking for {} runs", count(plan.runs())));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
+/// Lines that are no records.
+pub(super) fn tell_damage(index: &Index) {
+    let damage = index.damage();
+    for damage in damage.iter().take(TOLD) {
+        eprintln!("{damage}: if it was one of this sweep's runs, that is run again");
+    }
+    if damage.len() > TOLD {
+        eprintln!("and {} more such places", damage.len() - TOLD);
+    }
+}
+
+/// The sweep, its axes, and what is to be done.
+pub(super) fn header(spec: &Spec, plan: &Plan, chosen: &Chosen, todo: &Todo) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |line: String| {
+        let _ = writeln!(text, "{line}");
+    };
+    let axes = plan.axes();
+    let factors: Vec<String> = axes.iter().map(|axis| count(axis.values)).collect();
+    let mut runs = format!("{}: {} runs", spec.name(), count(plan.runs()));
+    if factors.len() > 1 {
+        let _ = write!(runs, " = {}", factors.join(" × "));
+    }
+    for (n, what) in [
+        (plan.excluded(), "excluded"),
+        (plan.duplicates(), "the same as others"),
+    ] {
+        if n > 0 {
+            let _ = write!(runs, " − {} {what}", count(n));
+        }
+    }
+    line(runs);
+    let name = |axis: usize| axes[axis].names.join("+");
+    let widest = (0..axes.len())
+        .map(|axis| name(axis).len())
+        .max()
+        .unwrap_or(0);
+    for (number, axis) in axes.iter().enumerate() {
+        let values = values(plan, number, axis.values);
+        line(format!("  {:<widest$}  {values}", name(number)));
+    }
+    for rule in spec.stop_when() {
+        line(format!("  stops where {rule}"));
+    }
+    let (shard, source) = (chosen.shard, chosen.source);
+    if !source.is_empty() {
+        let (index, count) = (shard.index() + 1, shard.count());
+        let runs = todo.done() + todo.len();
+        line(format!("shard {index}/{count} by {source}: {runs} runs"));
+    }
+    let mut left = format!("to do: {}, done: {}", todo.len(), todo.done());
+    if todo.again() > 0 {
+        let again = todo.again();
+        let _ = write!(
+            left,
+            " ({again} that failed or were pruned are tried again)"
+        );
+    }
+    line(left);
+    text
+}
+
+/// As many values of an axis as fit on a line, eight at most and the last.
+fn values(plan: &Plan, axis: usize, length: u32) -> String {
+    let value = |i: u32| {
+        let values = plan.axis_values(axis, i);
+        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        values.join("+")
+    };
+    let mut text = value(0);
+    for i in 1..length {
+        let next = value(i);
+        // Room for what stands for the rest.
+        if (i >= 8 || text.chars().count() + next.len() > 50) && i + 1 < length {
+            let _ = write!(
+                text,
+                ", …, {} ({} values)",
+                value(length - 1),
+                count(length)
+            );
+            break;
+        }
+        let _ = write!(text, ", {next}");
+    }
+    text
+}
+
+/// How long, and in how much memory.
+pub(super) fn expected(estimate: &Estimate, threads: usize) -> String {
+    let Estimate {
+        core_seconds,
+        kinds,
+        tried,
+        data,
+        run,
+        ..
+    } = *estimate;
+    if kinds == 0 {
+        return String::new();
+    }
+    let mib = |bytes: usize| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+    format!(
+        "time: about {} with {threads} threads ({} of one core; {tried} of {kinds} kinds of \
+         networks tried)\nmemory: about {} ({} of data, {} for each thread)\n",
+        duration(estimate.seconds(threads)),
+        duration(core_seconds),
+        mib(data + threads * run),
+        mib(data),
+        mib(run)
+    )
+}
+
+/// `3.2 s`, `12 min`, `5.1 h`, `3.4 days`
+pub(super) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 99.5 => format!("{s:.1} s"),
+        s if s < 99.5 * 60.0 => format!("{:.0} min", s / 60.0),
+        s if s < 48.0 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+fn count(n: u32) -> String {
+    grouped(&n.to_string())
+}

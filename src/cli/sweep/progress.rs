@@ -1,0 +1,133 @@
+//! How far a sweep is, while it runs.
+
+use super::plan::duration;
+use crate::cli::signals::Signals;
+use crate::pool::Monitor;
+use crate::sweep::{Ended, SweepMonitor, Todo, store};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Failed runs that are told one by one.
+const TOLD: usize = 10;
+
+/// A bar on a terminal, a line for every tenth of the work elsewhere.
+pub(super) struct Progress<'a> {
+    signals: &'a Signals,
+    bar: ProgressBar,
+    started: Instant,
+    runs: usize,
+    work: u64,
+    done: AtomicU64,
+    /// Tenths told, where there is no terminal.
+    tenths: Option<AtomicU64>,
+    tally: Mutex<Tally>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    ended: usize,
+    failed: usize,
+    best: Option<f64>,
+}
+
+impl<'a> Progress<'a> {
+    pub fn new(todo: &Todo, signals: &'a Signals) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = match terminal {
+            true => ProgressDrawTarget::stderr_with_hz(5),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(todo.work()), target);
+        // The template is a constant: if it were wrong, the plain bar would do.
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(500));
+        let progress = Self {
+            signals,
+            bar,
+            started: Instant::now(),
+            runs: todo.len(),
+            work: todo.work(),
+            done: AtomicU64::new(0),
+            tenths: (!terminal).then(|| AtomicU64::new(0)),
+            tally: Mutex::default(),
+        };
+        progress.bar.set_message(progress.text());
+        progress
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// `123/400 runs, 2 failed, 3.4/s, best 97.1 %`
+    fn text(&self) -> String {
+        let Tally {
+            ended,
+            failed,
+            best,
+        } = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = format!("{ended}/{} runs", self.runs);
+        if failed > 0 {
+            text += &format!(", {failed} failed");
+        }
+        if ended > 0 {
+            let rate = ended as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+            let digits = if rate < 10.0 { 1 } else { 0 };
+            text += &format!(", {rate:.digits$}/s");
+        }
+        if let Some(best) = best {
+            text += &format!(", best {:.1} %", 100.0 * best);
+        }
+        text
+    }
+}
+
+impl Monitor for Progress<'_> {
+    fn advance(&self, work: u64) {
+        let done = self.done.fetch_add(work, Ordering::Relaxed) + work;
+        self.bar.inc(work);
+        if let Some(told) = &self.tenths {
+            let tenths = (done as f64 / self.work.max(1) as f64 * 10.0) as u64;
+            if told.fetch_max(tenths, Ordering::Relaxed) < tenths {
+                let seconds = self.started.elapsed().as_secs_f64();
+                let left = duration(seconds / done as f64 * self.work.saturating_sub(done) as f64);
+                eprintln!("{} %: {}, {left} left", 10 * tenths, self.text());
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.signals.status().is_some()
+    }
+}
+
+impl SweepMonitor for Progress<'_> {
+    fn finished(&self, ended: Ended<'_>) {
+        let failed = {
+            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.ended += 1;
+            tally.failed += usize::from(ended.status == store::FAILED);
+            if ended.final_accuracy > tally.best {
+                tally.best = ended.final_accuracy;
+            }
+            tally.failed
+        };
+        if let Some(error) = ended.error
+            && failed <= TOLD
+        {
+            let axes = ended.run.axes.iter();
+            let axes: Vec<String> = axes.map(|(key, value)| format!("{key}={value}")).collect();
+            let line = format!("failed: {}: {error}", axes.join(" "));
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+        if self.tenths.is_none() {
+            self.bar.set_message(self.text());
+        }
+    }
+}
