@@ -74,7 +74,7 @@ const USAGE: u8 = 2;
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match error {
-            Error::Config(_) => USAGE,
+            Error::Config(_) | Error::Selection(_) => USAGE,
             _ => FAILED,
         };
         Self::Message(status, error.to_string())

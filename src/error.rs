@@ -38,6 +38,9 @@ pub enum Error {
     /// Results that cannot be kept or read.
     #[error(transparent)]
     Store(#[from] crate::sweep::store::StoreError),
+    /// A selection of runs that says nothing.
+    #[error(transparent)]
+    Selection(#[from] crate::sweep::SelectionError),
     /// An instruction set that cannot be had.
     #[error(transparent)]
     Isa(#[from] IsaError),

@@ -64,6 +64,7 @@ pub mod identity;
 mod outcome;
 mod plan;
 mod runner;
+mod selection;
 mod spec;
 pub mod store;
 
@@ -72,6 +73,7 @@ pub use identity::{NUMERICS_VERSION, data_identity, run_id};
 pub use outcome::{Config, Outcome, Seconds};
 pub use plan::{AxisSummary, DataFacts, Plan, PlannedRun, Runs, Shard, cost};
 pub use runner::{Ended, Finished, Options, SweepData, SweepMonitor, Todo};
+pub use selection::{Selection, SelectionError};
 pub use spec::{Position, SCHEMA, Spec, SpecError, SpecFileError, StopRule, StopRuleError, Value};
 
 /// The most combinations of a sweep.

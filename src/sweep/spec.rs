@@ -8,16 +8,17 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use axis::{Axis, Column, Values};
+pub(crate) use axis::{Axis, Column, Values, parse_range};
+pub(crate) use error::nearest;
 pub use error::{Position, SpecError};
+pub(crate) use read::parse_value;
 pub use setting::Value;
-pub(crate) use setting::{Field, Setting};
+pub(crate) use setting::{Field, Kind, Setting};
 pub(crate) use stop::still_pruned;
 pub use stop::{StopRule, StopRuleError};
 
 use error::{Lines, unknown_key};
 use read::{Item, Reader};
-use setting::Kind;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Spanned;

@@ -139,16 +139,7 @@ impl Reader<'_> {
         let key = field.name();
         let at = self.at(item);
         let error = |message: String| SpecError::new(at, format!("{key}: {message}"));
-        let parsed = text.split_once("..").and_then(|(first, end)| {
-            let (end, included) = match end.strip_prefix('=') {
-                Some(end) => (end, 1),
-                None => (end, 0),
-            };
-            let (first, end) = (first.trim().parse::<u64>(), end.trim().parse::<u64>());
-            let (first, end) = (first.ok()?, end.ok()?);
-            Some((first, u128::from(end) + included))
-        });
-        let Some((first, end)) = parsed else {
+        let Some((first, end)) = parse_range(text) else {
             let shown: String = text.chars().take(40).collect();
             return Err(error(format!(
                 "'{shown}' is no range: expected FIRST..=LAST or FIRST..END, as in \"1..=8\""
@@ -236,6 +227,19 @@ impl Reader<'_> {
         });
         Ok(Values::List(settings.collect::<Result<_, _>>()?))
     }
+}
+
+/// The first integer of `1..=8` or `1..9` and the one after its last, which may be none
+/// (END ≤ FIRST); `None` if it is no range.
+pub(crate) fn parse_range(text: &str) -> Option<(u64, u128)> {
+    let (first, end) = text.split_once("..")?;
+    let (end, included) = match end.strip_prefix('=') {
+        Some(end) => (end, 1),
+        None => (end, 0),
+    };
+    let (first, end) = (first.trim().parse::<u64>(), end.trim().parse::<u64>());
+    let (first, end) = (first.ok()?, end.ok()?);
+    Some((first, u128::from(end) + included))
 }
 
 /// The nearest integer, if it is one that an `f64` holds exactly.

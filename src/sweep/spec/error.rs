@@ -72,7 +72,7 @@ impl<'a> Lines<'a> {
 
 /// The known name that was probably meant, if one is near: at most a third of its letters
 /// are wrong, missing, superfluous or swapped.
-pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     // What the configuration calls it.
     if found == "frozen" && known.contains(&"freeze") {
         return Some("freeze");

@@ -105,6 +105,32 @@ impl Reader<'_> {
     }
 }
 
+/// One value of `field`, written as in a table of runs: layer sizes as `784-90-10`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_value(field: Field, text: &str) -> Result<Setting, String> {
+    let setting = match field.kind() {
+        Kind::Integer => {
+            let value = text.parse().map_err(|_| {
+                format!("'{text}' is no whole number from 0 to 2^64 - 1, nor a range as 1..=8")
+            })?;
+            integer_setting(field, value)
+        }
+        Kind::Number => {
+            let value: f32 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+            number_setting(field, value + 0.0)
+        }
+        Kind::Text => text_setting(field, text),
+        Kind::Sizes => {
+            let sizes: Result<Vec<usize>, _> = text.split('-').map(str::parse).collect();
+            let sizes = sizes.map_err(|_| format!("'{text}': expected sizes as 784-90-10"))?;
+            Ok(Setting::Layers(sizes.into()))
+        }
+    }?;
+    check(&setting).map(|()| setting)
+}
+
 fn parse_integer(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
