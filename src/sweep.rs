@@ -61,15 +61,18 @@
 
 mod estimate;
 pub mod identity;
+mod manifest;
 mod outcome;
 mod plan;
 mod runner;
 mod selection;
 mod spec;
 pub mod store;
+mod time;
 
 pub use estimate::{Estimate, estimate};
 pub use identity::{NUMERICS_VERSION, data_identity, run_id};
+pub use manifest::{Manifest, ManifestError};
 pub use outcome::{Config, Outcome, Seconds};
 pub use plan::{AxisSummary, DataFacts, Plan, PlannedRun, Runs, Shard, cost};
 pub use runner::{Ended, Finished, Options, SweepData, SweepMonitor, Todo};

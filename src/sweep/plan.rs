@@ -19,9 +19,10 @@ use crate::TrainConfig;
 use crate::data::Dataset;
 use filter::Filter;
 use resolve::Draft;
+use serde::{Deserialize, Serialize};
 
 /// What a plan must know of the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFacts {
     /// [`data_identity`]: part of the id of every run.
     pub identity: String,

@@ -71,10 +71,12 @@ impl StopRule {
     }
 }
 
-/// Whether one of the rules ends a run that has these evaluations, there or before.
+/// Whether one of `rules` would have ended the run with these evaluations, at any of them.
+/// A record that is `pruned` stands for its run only where this holds: otherwise the rule
+/// that ended it is gone, and the rest of the run is missing.
 pub(crate) fn still_pruned(rules: &[StopRule], evals: &[Evaluation]) -> bool {
-    let mut prefixes = (1..=evals.len()).map(|n| &evals[..n]);
-    prefixes.any(|evals| rules.iter().any(|rule| rule.stops(evals)))
+    let mut ends = 1..=evals.len();
+    ends.any(|end| rules.iter().any(|rule| rule.stops(&evals[..end])))
 }
 
 impl FromStr for StopRule {
@@ -152,6 +154,27 @@ mod tests {
         assert!(at("accuracy <= 0.5 at step 10", 50) && !at("accuracy <= 0.5 at step 10", 51));
         assert!(at("accuracy>=0.5 at step 10", 50) && !at("accuracy>=0.5 at step 10", 49));
         assert!(at("accuracy > 0.5 at step 0", 51) && !at("accuracy > 0.5 at step 0", 50));
+    }
+
+    #[test]
+    fn pruned_runs_stay_so_while_a_rule_ends_them() {
+        let rules = |texts: &[&str]| -> Vec<StopRule> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let evals = evaluations(&[(0, 9), (3000, 15), (6000, 11)]);
+        let pruned = |texts: &[&str]| still_pruned(&rules(texts), &evals);
+        assert!(pruned(&["accuracy < 0.12 at step 5000"]));
+        // An earlier evaluation would have ended it too.
+        assert!(pruned(&["accuracy < 0.2 at step 1000"]));
+        assert!(pruned(&[
+            "accuracy < 0.1 at step 6000",
+            "accuracy < 0.1 at step 0"
+        ]));
+        assert!(!pruned(&["accuracy < 0.12 at step 1000"]));
+        assert!(!pruned(&["accuracy < 0.10 at step 5000"]));
+        assert!(!pruned(&["accuracy < 0.12 at step 7000"]));
+        assert!(!pruned(&[]));
+        assert!(!still_pruned(&rules(&["accuracy < 1 at step 0"]), &[]));
     }
 
     #[test]

@@ -95,16 +95,7 @@ impl Index {
         let segments = &self.segments;
         for (run, first, second) in pairs {
             let mut read = |place: &Place| {
-                // A merge may have thousands, more than a process may have open.
-                if files.len() > 64 {
-                    files.clear();
-                }
-                let file = match files.entry(place.segment) {
-                    Slot::Occupied(slot) => slot.into_mut(),
-                    Slot::Vacant(slot) => {
-                        slot.insert(Places::open(&segments[place.segment as usize])?)
-                    }
-                };
+                let file = scattered(&mut files, segments, place.segment)?;
                 file.read(*place, run, ("", Rank::Failed), |line| {
                     (line.location(), line.json().to_owned())
                 })
@@ -199,6 +190,30 @@ impl Index {
         self.visit_from(0, &mut visit)
     }
 
+    /// [`Self::visit`] in the order of the ids, which is the same for the same runs, whatever
+    /// segments they are in; slower, as it reads here and there.
+    ///
+    /// # Errors
+    /// As [`Self::visit`]; [`StoreError::Memory`].
+    pub fn visit_by_id(
+        &self,
+        mut visit: impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut runs = Vec::new();
+        runs.try_reserve_exact(self.runs.len())?;
+        runs.extend(&self.runs);
+        runs.sort_unstable_by_key(|(run, _)| *run);
+        let mut files: HashMap<u32, Places<'_>> = HashMap::new();
+        for (run, entry) in runs {
+            let file = scattered(&mut files, &self.segments, entry.place.segment)?;
+            let status = (&*entry.status, entry.rank);
+            if file.read(entry.place, run, status, &mut visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// [`Self::visit`] of the runs whose records are not in the first `skipped` stores.
     pub(super) fn visit_from(
         &self,
@@ -223,5 +238,21 @@ impl Index {
             }
         }
         Ok(())
+    }
+}
+
+/// The segment with a number, opened or as it is open already.
+fn scattered<'f, 's>(
+    files: &'f mut HashMap<u32, Places<'s>>,
+    segments: &'s [PathBuf],
+    number: u32,
+) -> Result<&'f mut Places<'s>, StoreError> {
+    // A merge may have thousands, more than a process may have open.
+    if files.len() > 64 && !files.contains_key(&number) {
+        files.clear();
+    }
+    match files.entry(number) {
+        Slot::Occupied(slot) => Ok(slot.into_mut()),
+        Slot::Vacant(slot) => Ok(slot.insert(Places::scattered(&segments[number as usize])?)),
     }
 }

@@ -241,11 +241,21 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
+    /// For places that follow each other.
     pub(super) fn open(path: &'a Path) -> Result<Self, StoreError> {
+        Self::with_capacity(path, 1 << 18)
+    }
+
+    /// For places in any order: reads little that is not asked for.
+    pub(super) fn scattered(path: &'a Path) -> Result<Self, StoreError> {
+        Self::with_capacity(path, 1 << 12)
+    }
+
+    fn with_capacity(path: &'a Path, bytes: usize) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(StoreError::io("read", path))?;
         Ok(Self {
             path,
-            reader: BufReader::with_capacity(1 << 18, file),
+            reader: BufReader::with_capacity(bytes, file),
             offset: 0,
             buffer: Vec::new(),
         })
