@@ -46,28 +46,33 @@ pub(crate) struct Watch<'a> {
     monitor: &'a dyn Monitor,
     /// Work of a step.
     unit: u64,
-    /// Steps told.
-    told: u64,
+    /// Work that is not told yet.
+    left: u64,
 }
 
 /// Steps that are told together.
 const STRIDE: u64 = 100;
 
 impl<'a> Watch<'a> {
-    pub fn new(monitor: &'a dyn Monitor, unit: u64) -> Self {
-        let told = 0;
+    /// Of `work` in all, `unit` is that of a step.
+    pub fn new(monitor: &'a dyn Monitor, unit: u64, work: u64) -> Self {
+        let left = work;
         Self {
             monitor,
             unit,
-            told,
+            left,
         }
     }
 
-    /// A run that ended early leaves work undone: of `steps` steps the rest is told.
-    pub fn finish(&mut self, steps: u64) {
-        let left = steps.saturating_sub(self.told);
-        self.monitor.advance(left.saturating_mul(self.unit));
-        self.told = steps;
+    /// Tells the rest: a run that ended early leaves work undone.
+    pub fn finish(&mut self) {
+        self.tell(self.left);
+    }
+
+    fn tell(&mut self, work: u64) {
+        let work = work.min(self.left);
+        self.left -= work;
+        self.monitor.advance(work);
     }
 
     fn flow(&self) -> ControlFlow<()> {
@@ -85,8 +90,7 @@ impl Observer for Watch<'_> {
 
     fn stepped(&mut self, step: u64, _loss: f32) -> ControlFlow<()> {
         if step.is_multiple_of(STRIDE) {
-            self.told += STRIDE;
-            self.monitor.advance(STRIDE * self.unit);
+            self.tell(STRIDE.saturating_mul(self.unit));
         }
         self.flow()
     }

@@ -163,7 +163,8 @@ impl Plan {
             seed,
             ..study.config.clone()
         };
-        let mut watch = Watch::new(monitor, unit_of(&config));
+        let unit = unit_of(&config);
+        let mut watch = Watch::new(monitor, unit, steps_of(study) * unit);
         let (train, test) = match study.task {
             Task::Mnist => (&data.train, &data.test),
             Task::HighDigits { .. } => (&data.high_train, &data.high_test),
@@ -192,7 +193,7 @@ impl Plan {
         if run.status == Status::Interrupted || monitor.stopped() {
             return Ok(None);
         }
-        watch.finish(steps_of(study));
+        watch.finish();
         let (mut running, mut saturated) = (None, None);
         if let Some(norm) = config.batch_norm {
             running = Some(running_accuracy(&config, norm, &trainer, isa, data)?);

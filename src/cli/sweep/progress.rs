@@ -94,7 +94,8 @@ impl Monitor for Progress<'_> {
         self.bar.inc(work);
         if let Some(told) = &self.tenths {
             let tenths = (done as f64 / self.work.max(1) as f64 * 10.0) as u64;
-            if told.fetch_max(tenths, Ordering::Relaxed) < tenths {
+            // The end is told by the summary.
+            if tenths < 10 && told.fetch_max(tenths, Ordering::Relaxed) < tenths {
                 let seconds = self.started.elapsed().as_secs_f64();
                 let left = duration(seconds / done as f64 * self.work.saturating_sub(done) as f64);
                 eprintln!("{} %: {}, {left} left", 10 * tenths, self.text());

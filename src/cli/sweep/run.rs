@@ -7,7 +7,9 @@ use crate::cli::signals::Signals;
 use crate::cli::{FAILED, Failure, USAGE, cores};
 use crate::data::Dataset;
 use crate::sweep::store::{Index, Store, Writer};
-use crate::sweep::{DataFacts, Finished, Options, Plan, Shard, Spec, SweepData, Todo, estimate};
+use crate::sweep::{
+    DataFacts, Finished, Manifest, Options, Plan, Shard, Spec, SweepData, Todo, estimate,
+};
 use crate::{Error, Isa};
 use clap::Args;
 use fanin_kernels::team::MAX_THREADS;
@@ -74,6 +76,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         Plan::new(&spec, &facts).map_err(|e| usage(format!("{}: {e}", args.spec.display())))?;
     let data = SweepData::new(&dataset, spec.data(), spec.hold_out())?;
     drop(dataset);
+    if let Some((store, _)) = &opened {
+        // For `sweep status` and `sweep report`, which have no data.
+        let manifest = Manifest::new(spec.text(), facts).map_err(|e| usage(e.to_string()))?;
+        manifest.write(store.folder()).map_err(Error::from)?;
+    }
 
     let spinner = plan::spinner(&plan);
     let index = match (&opened, &args.out) {

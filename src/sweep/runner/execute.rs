@@ -35,9 +35,9 @@ impl Executor<'_> {
     /// Runs `run`, which is told to the monitor as `work`.
     pub fn run(&self, run: &PlannedRun, work: u64) -> Attempt {
         let started = Instant::now();
-        let steps = run.config.steps.max(1);
+        let unit = work / run.config.steps.max(1);
         let mut judge = Judge {
-            watch: Watch::new(self.monitor, work / steps),
+            watch: Watch::new(self.monitor, unit, work),
             rules: self.rules,
             evals: Vec::new(),
             pruned_by: None,
@@ -56,7 +56,7 @@ impl Executor<'_> {
         if done.status == Status::Interrupted && judge.pruned_by.is_none() {
             return Attempt::Stopped;
         }
-        judge.watch.finish(steps);
+        judge.watch.finish();
         Attempt::Ended {
             total: started.elapsed(),
             // A rule says nothing of a run that is at its end.
