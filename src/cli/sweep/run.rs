@@ -96,6 +96,15 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     plan::tell_damage(&index);
     let threads = args.threads.map_or_else(cores, usize::from);
     let header = plan::header(&spec, &plan, &chosen, &todo);
+    if let Some((_, writer)) = &opened
+        && writer.busy() > 0
+        && chosen.shard == Shard::WHOLE
+    {
+        eprintln!(
+            "another process is writing to this folder: what it has not done yet may be run \
+             twice (--shard I/N shares the runs)"
+        );
+    }
     let Some((store, writer)) = opened else {
         let estimate = estimate(&plan, &todo, &data, isa, &|| signals.status().is_some())?;
         if let Some(status) = signals.status() {

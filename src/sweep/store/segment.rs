@@ -15,6 +15,8 @@ pub(super) struct Opened {
     pub file: File,
     /// What was cut off.
     pub cut: Option<Torn>,
+    /// Segments of this host that other processes were seen to write.
+    pub busy: usize,
 }
 
 /// The segments in `folder`, sorted.
@@ -80,14 +82,15 @@ fn lock(path: &Path, result: Result<(), TryLockError>) -> Result<Lock, StoreErro
 /// A segment of this host that nobody writes, or a new one.
 pub(super) fn take_over_or_create(folder: &Path) -> Result<Opened, StoreError> {
     let host = host();
+    let mut busy = 0;
     for path in list(folder)? {
         let name = path.file_name().and_then(|name| name.to_str());
         if !name.is_some_and(|name| is_of(name, &host)) {
             continue;
         }
         match take_over(&path) {
-            Ok(opened) => return Ok(opened),
-            Err(StoreError::Locked(_)) => {}
+            Ok(opened) => return Ok(Opened { busy, ..opened }),
+            Err(StoreError::Locked(_)) => busy += 1,
             // Another user's; or there are no locks.
             Err(StoreError::Io { source, .. })
                 if matches!(
@@ -97,7 +100,8 @@ pub(super) fn take_over_or_create(folder: &Path) -> Result<Opened, StoreError> {
             Err(error) => return Err(error),
         }
     }
-    create(folder)
+    let opened = create(folder)?;
+    Ok(Opened { busy, ..opened })
 }
 
 /// A new segment in `folder`.
@@ -123,6 +127,7 @@ pub(super) fn create(folder: &Path) -> Result<Opened, StoreError> {
             path,
             file,
             cut: None,
+            busy: 0,
         });
     }
 }
@@ -149,6 +154,7 @@ pub(super) fn take_over(path: &Path) -> Result<Opened, StoreError> {
         path: path.to_owned(),
         file,
         cut: unsound.torn,
+        busy: 0,
     })
 }
 

@@ -31,6 +31,7 @@ pub struct Writer {
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
     cut: Option<Torn>,
+    busy: usize,
 }
 
 #[derive(Debug, Default)]
@@ -91,9 +92,14 @@ impl Writer {
     }
 
     pub(super) fn start(opened: Opened) -> Result<Self, StoreError> {
-        let Opened { path, file, cut } = opened;
+        let Opened {
+            path,
+            file,
+            cut,
+            busy,
+        } = opened;
         let mut writer = Self::with_sink(path, Box::new(file), INTERVAL)?;
-        writer.cut = cut;
+        (writer.cut, writer.busy) = (cut, busy);
         Ok(writer)
     }
 
@@ -118,6 +124,7 @@ impl Writer {
             thread: Some(thread),
             path,
             cut: None,
+            busy: 0,
         })
     }
 
@@ -129,6 +136,12 @@ impl Writer {
     /// What was cut off the segment as it was taken over.
     pub fn cut(&self) -> Option<&Torn> {
         self.cut.as_ref()
+    }
+
+    /// How many segments of this host other processes were seen to write when this one was
+    /// chosen.
+    pub fn busy(&self) -> usize {
+        self.busy
     }
 
     /// Adds a record, which is on the disk within two seconds.
