@@ -1,7 +1,7 @@
 //! Sweeps that are ended at random moments, by `kill -9` and by signals that can be caught.
 //!
 //! `FANIN_KILLS=200 cargo test --release --test sweep_kill -- --nocapture` for more than the
-//! usual 6.
+//! usual 4.
 
 #[path = "sweep/small.rs"]
 mod small;
@@ -80,12 +80,12 @@ fn random(state: &mut u64) -> u64 {
 
 #[test]
 fn a_killed_sweep_goes_on_where_it_was() {
-    let kills: u64 = std::env::var("FANIN_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let kills: u64 = std::env::var("FANIN_KILLS").map_or(4, |kills| kills.parse().unwrap());
     let folder = small::folder();
     // Enough for the kills, and short enough to be many a second.
     let seeds = 250 * kills;
     let grid = format!("[grid]\nlayers = [[16, 8, 4]]\nseed = \"1..={seeds}\"\n");
-    let spec = small::spec(&grid).replace("steps = 60", "steps = 3000");
+    let spec = small::spec(&grid).replace("steps = 60", "steps = 1000");
     fs::write(folder.path().join("spec.toml"), spec).unwrap();
     finish(&folder, "whole");
     let expected = lines(&index(&folder.path().join("whole")).unwrap());

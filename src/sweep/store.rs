@@ -47,7 +47,7 @@ mod merge;
 mod record;
 mod scan;
 mod segment;
-mod sink;
+pub(super) mod sink;
 mod time;
 mod writer;
 

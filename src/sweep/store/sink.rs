@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 /// Bytes that can be made durable.
-pub(super) trait Sink: Write + Send {
+pub(in crate::sweep) trait Sink: Write + Send {
     /// Returns when all that was written would survive a power failure.
     fn sync(&mut self) -> io::Result<()>;
 }

@@ -103,7 +103,7 @@ impl Writer {
         Ok(writer)
     }
 
-    pub(super) fn with_sink(
+    pub(in crate::sweep) fn with_sink(
         path: PathBuf,
         sink: Box<dyn Sink>,
         interval: Duration,
