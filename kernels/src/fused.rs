@@ -229,25 +229,33 @@ unsafe fn data_of_rows<S: Simd>(
     });
     let mut sample = 0;
     while sample < batch {
+        // The last sample of an odd batch is paired with itself.
+        let other = (sample + 1).min(batch - 1);
         // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
         // `row` on (its width is k rounded up).
         unsafe {
-            if S::REGISTERS >= 32 {
-                let d = delta.add(sample * delta_stride);
-                let dots = s.sum_each(dots_of_one(s, n, &w, d));
-                s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, dots));
-            } else {
-                // The last sample of an odd batch is paired with itself.
-                let other = (sample + 1).min(batch - 1);
-                let d = delta.add(sample * delta_stride);
-                let e = delta.add(other * delta_stride);
-                let [a, b] = dots_of_pair(s, n, &w, [d, e]);
-                let (a, b) = (s.sum_each(a), s.sum_each(b));
-                s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
-                s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
-            }
+            let d = delta.add(sample * delta_stride);
+            let e = delta.add(other * delta_stride);
+            let (a, b) = match S::REGISTERS >= 32 {
+                true if other == sample => {
+                    let a = s.sum_each(dots_of_one(s, n, &w, d));
+                    (a, a)
+                }
+                true => {
+                    let (low, high) = w.split_at(LANES / 2);
+                    let low = s.sum_each(dots_of_half(s, n, low, [d, e]));
+                    let high = s.sum_each(dots_of_half(s, n, high, [d, e]));
+                    s.halves(low, high)
+                }
+                false => {
+                    let [a, b] = dots_of_pair(s, n, &w, [d, e]);
+                    (s.sum_each(a), s.sum_each(b))
+                }
+            };
+            s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
+            s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
         }
-        sample += if S::REGISTERS >= 32 { 1 } else { 2 };
+        sample += 2;
     }
 }
 
@@ -280,6 +288,34 @@ unsafe fn dots_of_one<S: Simd>(
             let d = s.load(delta.add(j));
             for (acc, w) in acc.iter_mut().zip(w) {
                 *acc = s.fma(d, s.load(w.add(j)), *acc);
+            }
+        }
+    }
+    acc
+}
+
+/// The partial sums of 8 rows of W with one row of δ, then with another: a register of W
+/// is loaded once for both.
+///
+/// # Safety
+/// - `w` has 8 pointers. Every pointer is valid for reads of `n` floats, n a multiple of 16.
+#[inline(always)]
+unsafe fn dots_of_half<S: Simd>(
+    s: S,
+    n: usize,
+    w: &[*const f32],
+    pair: [*const f32; 2],
+) -> [S::F; LANES] {
+    let mut acc = [s.zero(); LANES];
+    let (first, second) = acc.split_at_mut(LANES / 2);
+    for j in (0..n).step_by(LANES) {
+        // SAFETY: j + 16 ≤ n floats of each row.
+        unsafe {
+            let d = [s.load(pair[0].add(j)), s.load(pair[1].add(j))];
+            for ((first, second), w) in first.iter_mut().zip(second.iter_mut()).zip(w) {
+                let w = s.load(w.add(j));
+                *first = s.fma(d[0], w, *first);
+                *second = s.fma(d[1], w, *second);
             }
         }
     }

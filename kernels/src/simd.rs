@@ -149,6 +149,23 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// Always by the tree of [`tree_sum`], so each sum has the same bits as that.
     fn sum_each(self, v: [Self::F; LANES]) -> Self::F;
 
+    /// The first halves of `a` and `b` side by side, and the second ones.
+    #[inline(always)]
+    fn halves(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+        let (a, b) = (self.to_array(a), self.to_array(b));
+        let half = LANES / 2;
+        let pick = |from: usize| {
+            std::array::from_fn(|i| {
+                if i < half {
+                    a[from + i]
+                } else {
+                    b[from + i - half]
+                }
+            })
+        };
+        (self.from_array(pick(0)), self.from_array(pick(half)))
+    }
+
     /// Asks for the cache line at `p`; any address will do, nothing is accessed.
     #[inline(always)]
     fn prefetch<T>(self, _p: *const T) {}

@@ -89,6 +89,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn halves(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+        op!((
+            _mm512_shuffle_f32x4::<0x44>(a, b),
+            _mm512_shuffle_f32x4::<0xEE>(a, b)
+        ))
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, p: *const T) {
         op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()));
     }

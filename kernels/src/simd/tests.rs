@@ -1,5 +1,7 @@
 //! Every operation on every instruction set against a scalar statement of it, bit by bit.
 
+mod halves;
+
 use super::{Kernel, LANES, Simd, tree_sum};
 use crate::isa::Isa;
 
