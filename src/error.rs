@@ -38,6 +38,9 @@ pub enum Error {
     /// Results that cannot be kept or read.
     #[error(transparent)]
     Store(#[from] crate::sweep::store::StoreError),
+    /// A table of runs that cannot be written.
+    #[error(transparent)]
+    Export(#[from] crate::sweep::export::ExportError),
     /// A description of a sweep that cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] crate::sweep::ManifestError),

@@ -60,6 +60,7 @@
 //! counted where it is met first.
 
 mod estimate;
+pub mod export;
 pub mod identity;
 mod manifest;
 mod outcome;

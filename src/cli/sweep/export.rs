@@ -1,12 +1,124 @@
 //! `fanin sweep export`.
 
-use crate::cli::Failure;
+use crate::Error;
+use crate::cli::{FAILED, Failure, USAGE};
+use crate::sweep::Selection;
+use crate::sweep::export::{Export, ExportError, Format, Table, check_format};
+use crate::sweep::store::{Index, Store};
 use clap::Args;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "\
+Examples:
+  fanin sweep export depths > depths.csv
+  fanin sweep export depths --out depths.parquet
+  fanin sweep export depths --format jsonl --where status=ok --where lr=0.1,1
+  fanin sweep export depths --evals --where init=he_normal --where seed=1..=8
+
+Columns: run, status, each key of a spec (layers, depth, …, seed), data, hold_out,
+steps_done, final_accuracy, steps_to_80, best_accuracy, training_loss, train_seconds,
+eval_seconds, total_seconds, us_per_step, weights_sha256, pruned_by, error, isa,
+threads, host, version, time. Accuracies are shares, 0 to 1. What a run has not is
+empty (null), never 0. Rows are in the order of run ids.
+
+Parquet has types; readers of CSV and JSON guess them from the values, and some guess
+wrong for seeds from 2^63 on.";
+
+/// Write a table with a row for each run
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
-pub(in crate::cli) struct ExportArgs {}
+#[command(args_override_self = true, after_help = EXAMPLES)]
+pub(in crate::cli) struct ExportArgs {
+    /// Folder of a sweep
+    dir: PathBuf,
 
-pub(super) fn run(_args: &ExportArgs) -> Result<(), Failure> {
+    /// csv, jsonl or parquet [default: by the ending of --out, else csv]
+    #[arg(long, value_name = "NAME")]
+    format: Option<Format>,
+
+    /// Write to this file, whole or not at all, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Only runs with one of these values; several --where must all hold, unless they
+    /// are of the same key. Keys: those of specs, and status, host, data, run (first digits
+    /// of an id). Integers may be ranges, 1..=8
+    #[arg(long = "where", value_name = "KEY=VALUE[,VALUE…]")]
+    conditions: Vec<String>,
+
+    /// A row for each evaluation instead, with step, correct, total and accuracy
+    #[arg(long)]
+    evals: bool,
+}
+
+pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
+    let format = match (args.format, &args.out) {
+        (Some(format), _) => format,
+        (None, Some(file)) => by_ending(file),
+        (None, None) => Format::Csv,
+    };
+    if format == Format::Parquet && args.out.is_none() {
+        let message = "--format parquet needs a file: --out FILE".into();
+        return Err(Failure::Message(USAGE, message));
+    }
+    check_format(format).map_err(Error::from)?;
+    let export = Export {
+        table: match args.evals {
+            true => Table::Evaluations,
+            false => Table::Runs,
+        },
+        format,
+        selection: Selection::parse(&args.conditions).map_err(Error::from)?,
+    };
+    let index = open(&args.dir)?;
+    let rows = match &args.out {
+        None => export
+            .write(&index, &mut std::io::stdout())
+            .map_err(|error| failure(error, None))?,
+        Some(file) => {
+            let rows = export.write_file(&index, file);
+            let rows = rows.map_err(|error| failure(error, Some(file)))?;
+            writeln!(std::io::stdout(), "{}: {rows} rows", file.display())?;
+            rows
+        }
+    };
+    if rows == 0 && !index.is_empty() {
+        eprintln!("no row: none of {} runs is meant", index.len());
+    }
     Ok(())
+}
+
+/// The runs of a folder. Damage is told on stderr, conflicts are refused.
+fn open(dir: &Path) -> Result<Index, Failure> {
+    let index = Store::open(dir).and_then(|store| store.index());
+    let index = index.map_err(Error::from)?;
+    for damage in index.damage() {
+        eprintln!("left out: {damage}");
+    }
+    index.check().map_err(Error::from)?;
+    if index.segments().is_empty() {
+        eprintln!("{}: no runs are here yet", dir.display());
+    }
+    Ok(index)
+}
+
+fn by_ending(file: &Path) -> Format {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    match ending {
+        Some("parquet") => Format::Parquet,
+        Some("jsonl" | "ndjson") => Format::Jsonl,
+        _ => Format::Csv,
+    }
+}
+
+fn failure(error: ExportError, file: Option<&Path>) -> Failure {
+    match (error, file) {
+        (ExportError::Write(error), None) if error.kind() == ErrorKind::BrokenPipe => {
+            Failure::BrokenPipe
+        }
+        (ExportError::Write(error), Some(file)) => {
+            Failure::Message(FAILED, format!("cannot write {}: {error}", file.display()))
+        }
+        (error, _) => Error::from(error).into(),
+    }
 }
