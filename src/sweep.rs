@@ -68,6 +68,7 @@ mod plan;
 mod runner;
 mod selection;
 mod spec;
+pub mod status;
 pub mod store;
 mod time;
 

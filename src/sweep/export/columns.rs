@@ -41,6 +41,7 @@ pub(super) enum Source {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     pub name: &'static str,
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "for Parquet"))]
     pub kind: Kind,
     pub source: Source,
 }
