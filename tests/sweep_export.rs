@@ -397,7 +397,7 @@ fn without_parquet_it_is_told_how_to_get_it() {
         .arg(&out)
         .assert()
         .code(1);
-    refused.stderr(contains("cargo install fanin --features parquet"));
+    refused.stderr(contains("cargo install --path . --features parquet"));
     assert!(!out.exists());
 }
 

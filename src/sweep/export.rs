@@ -101,8 +101,8 @@ pub enum ExportError {
     Write(Arc<io::Error>),
     /// Built without Parquet.
     #[error(
-        "this fanin is built without Parquet: `cargo install fanin --features parquet` gives \
-         one with it; csv and jsonl are always there"
+        "this fanin is built without Parquet: build it with that feature, as by `cargo install \
+         --path . --features parquet`, or take csv or jsonl"
     )]
     NoParquet,
 }

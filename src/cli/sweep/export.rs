@@ -22,8 +22,9 @@ eval_seconds, total_seconds, us_per_step, weights_sha256, pruned_by, error, isa,
 threads, host, version, time. Accuracies are shares, 0 to 1. What a run has not is
 empty (null), never 0. Rows are in the order of run ids.
 
-Parquet has types; readers of CSV and JSON guess them from the values, and some guess
-wrong for seeds from 2^63 on.";
+Parquet has types. Readers of CSV and JSON guess them, most of them well; DuckDB takes
+layers that are all as 784-10-10 for dates, and pandas.read_json wants
+precise_float=True.";
 
 /// Write a table with a row for each run
 #[derive(Debug, Args)]
