@@ -129,7 +129,11 @@ fn text(status: &SweepStatus, folder: &str) -> String {
             &format!("{n} records that are not of training runs"),
         );
     }
-    if let Some(last) = status.last_seconds_ago {
+    // Once all is done the pace is that of waiting.
+    if let Some(last) = status
+        .last_seconds_ago
+        .filter(|_| status.missing != Some(0))
+    {
         page.line("rate", &pace(status, last));
     }
     if let Some(best) = &status.best {
