@@ -12,13 +12,18 @@ use std::collections::TryReserveError;
 /// memory is allocated once it has grown to the largest batch seen.
 #[derive(Clone, Debug, Default)]
 pub struct BatchColumns {
-    /// `starts[c]..starts[c + 1]` are the entries of column c.
+    /// `starts[c]..ends[c]` are the entries of column c.
     starts: Vec<u32>,
+    ends: Vec<u32>,
     /// Sample (position in the batch) and input; samples ascend within a column.
     entries: Vec<(u32, f32)>,
     /// Samples in the batch; every entry's sample is smaller.
     batch: usize,
 }
+
+/// Entries up to which every column has room for the whole batch, so that nothing needs to
+/// be counted: more would not stay in the first-level caches.
+const ROOMY: usize = 1 << 14;
 
 impl BatchColumns {
     /// Room for batches of `batch` rows of `inputs`.
@@ -28,8 +33,12 @@ impl BatchColumns {
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
         let fullest = inputs.offsets.windows(2).map(|w| w[1] - w[0]).max();
         let mut columns = Self::default();
-        columns.starts.try_reserve_exact(inputs.cols() + 2)?;
-        let entries = batch.saturating_mul(fullest.unwrap_or(0));
+        columns.starts.try_reserve_exact(inputs.cols())?;
+        columns.ends.try_reserve_exact(inputs.cols())?;
+        let entries = match roomy(inputs.cols(), batch) {
+            true => batch * inputs.cols(),
+            false => batch.saturating_mul(fullest.unwrap_or(0)),
+        };
         columns.entries.try_reserve_exact(entries)?;
         Ok(columns)
     }
@@ -39,46 +48,66 @@ impl BatchColumns {
     /// # Panics
     /// If a row does not exist.
     pub fn gather(&mut self, inputs: &SparseBytes, batch: &[u32], scale: &[f32; 256]) {
-        // Counting sort. Counts are kept two places up, so that after the running sum
-        // `starts[c + 1]` is where column c begins, and after filling where it ends.
+        let cols = inputs.cols();
+        let room = match roomy(cols, batch.len()) {
+            true => self.leave_room(cols, batch.len()),
+            false => self.count(inputs, batch),
+        };
         self.batch = batch.len();
-        self.starts.clear();
-        self.starts.resize(inputs.cols() + 2, 0);
-        let mut total = 0;
-        for &row in batch {
-            let (columns, _) = inputs.row(row as usize);
-            total += columns.len();
-            for &column in columns {
-                self.starts[usize::from(column) + 2] += 1;
-            }
-        }
-        let mut sum = 0;
-        for start in &mut self.starts {
-            sum += *start;
-            *start = sum;
-        }
-        self.entries.clear();
-        self.entries.resize(total, (0, 0.0));
+        self.entries.resize(room, (0, 0.0));
+        self.ends.clone_from(&self.starts);
         for (sample, &row) in (0u32..).zip(batch) {
             let (columns, values) = inputs.row(row as usize);
             for (&column, &value) in columns.iter().zip(values) {
-                let at = &mut self.starts[usize::from(column) + 1];
-                self.entries[*at as usize] = (sample, scale[usize::from(value)]);
-                *at += 1;
+                let end = &mut self.ends[usize::from(column)];
+                self.entries[*end as usize] = (sample, scale[usize::from(value)]);
+                *end += 1;
             }
         }
     }
 
+    /// Starts so far apart that any batch fits; how many entries there may be.
+    fn leave_room(&mut self, cols: usize, batch: usize) -> usize {
+        if self.starts.len() != cols || self.batch != batch {
+            self.starts.clear();
+            self.starts.extend((0..cols).map(|c| (c * batch) as u32));
+        }
+        cols * batch
+    }
+
+    /// Starts without gaps; how many entries there are.
+    fn count(&mut self, inputs: &SparseBytes, batch: &[u32]) -> usize {
+        self.starts.clear();
+        self.starts.resize(inputs.cols(), 0);
+        for &row in batch {
+            for &column in inputs.row(row as usize).0 {
+                self.starts[usize::from(column)] += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut self.starts {
+            let count = *start;
+            *start = sum;
+            sum += count;
+        }
+        sum as usize
+    }
+
     /// Number of columns.
     pub fn cols(&self) -> usize {
-        self.starts.len().saturating_sub(2)
+        self.starts.len()
     }
 
     /// The entries of column `c`.
     #[inline(always)]
     fn column(&self, c: usize) -> &[(u32, f32)] {
-        &self.entries[self.starts[c] as usize..self.starts[c + 1] as usize]
+        &self.entries[self.starts[c] as usize..self.ends[c] as usize]
     }
+}
+
+/// Whether every one of `cols` columns has room for a batch.
+fn roomy(cols: usize, batch: usize) -> bool {
+    cols.checked_mul(batch).is_some_and(|n| n <= ROOMY)
 }
 
 /// Adds `Σ_b x[b, c]·scaled[b, :]` to row c of `target` for every column c that is lit.
