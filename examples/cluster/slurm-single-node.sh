@@ -8,8 +8,8 @@
 # For Debian: apt-get install slurmctld slurmd slurm-client munge. Works for any user, in a
 # container, without systemd and without cgroups; leaves an installed Slurm alone.
 #
-# Runs check.toml at once, as an array, and as an array of which two tasks are ended halfway
-# and that is submitted again: each must have the same runs with the same weights.
+# Runs check.toml without Slurm, as an array, and as an array whose tasks are ended halfway
+# and that is submitted again: all must have the same runs with the same weights.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -56,6 +56,8 @@ mkdir "$work/state" "$work/spool" "$work/out"
 user=$(id -un)
 host=$(hostname -s)
 port=$((20000 + $$ % 10000 * 2))
+# Two at least, for tasks that run side by side.
+cpus=$(($(nproc) > 2 ? $(nproc) : 2))
 memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
 cat >"$work/slurm.conf" <<EOF
 ClusterName=check
@@ -79,8 +81,10 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 ReturnToService=2
+# What is written here counts, not what slurmd finds.
+SlurmdParameters=config_overrides
 KillWait=5
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 EOF
 export SLURM_CONF=$work/slurm.conf
@@ -96,7 +100,7 @@ slurmd -D -N "$host" &>"$work/slurmd.log" &
 daemons+=($!)
 idle() { [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
 within 30 idle
-echo "$(sbatch --version), one node with $(nproc) CPUs"
+echo "$(sbatch --version), one node with $cpus CPUs"
 
 if [ $# -gt 0 ]; then
     "$@"
@@ -115,15 +119,15 @@ results() {
 }
 # check FOLDER WHAT
 check() {
-    if ! diff <(results alone) <(results "$1"); then
+    if ! diff <(results alone) <(results "$1") | head -n 5; then
         echo "$2: not the same runs and weights"
         return 1
     fi
     echo "ok: $2: $(results "$1" | wc -l) runs, the same weights"
 }
-# submit FOLDER: an array of four tasks with a CPU each; sets $job.
+# submit N FOLDER: an array of N tasks with a CPU each; sets $job.
 submit() {
-    job=$(sbatch --parsable --array=1-4 --cpus-per-task=1 "$here/slurm-array.sh" "$spec" "$1")
+    job=$(sbatch --parsable --array="1-$1" --cpus-per-task=1 "$here/slurm-array.sh" "$spec" "$2")
 }
 gone() { [ -z "$(squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
 # How the tasks of a job ended: "3 COMPLETED 1 CANCELLED"
@@ -131,26 +135,30 @@ states() {
     scontrol show job "$1" | sed -nE 's/.*JobState=([A-Z]+).*/\1/p' | sort | uniq -c | xargs
 }
 
+all_completed() {
+    [ "$(states "$job")" = "$1 COMPLETED" ] || { echo "tasks: $(states "$job")"; return 1; }
+}
+
 fanin sweep run "$spec" --out alone 2>/dev/null
 runs=$(results alone | wc -l)
 [ "$runs" -eq 64 ] || { echo "$runs of 64 runs"; exit 1; }
 
-submit together
+submit 4 together
 within 120 gone "$job"
-[ "$(states "$job")" = "4 COMPLETED" ] || { echo "tasks: $(states "$job")"; exit 1; }
+all_completed 4
 check together "an array of four tasks"
 
-submit ended
+submit 2 ended
 some() { [ -n "$(results ended 2>/dev/null)" ]; }
 within 60 some
-# One of the two that run is cancelled, the other killed before it can do anything about it.
+# One is asked to end, the other cannot do anything about it.
 scancel "${job}_1"
 scancel --full --signal=KILL "${job}_2"
 within 120 gone "$job"
 left=$((runs - $(results ended | wc -l)))
 echo "two tasks ended halfway ($(states "$job")): $left runs are missing"
 [ "$left" -gt 0 ] || { echo "they were too quick to try this"; exit 1; }
-submit ended
+submit 2 ended
 within 120 gone "$job"
-[ "$(states "$job")" = "4 COMPLETED" ] || { echo "tasks: $(states "$job")"; exit 1; }
+all_completed 2
 check ended "the same array again"
