@@ -4,6 +4,7 @@
 //! diverged is done), 1 failed, 2 usage, 130 or 143 after SIGINT or SIGTERM.
 
 mod article;
+mod bench;
 mod data;
 mod norm;
 mod output;
@@ -28,6 +29,7 @@ Examples:
               --output-activation identity --loss cross_entropy --lr 0.1
   fanin train --layers 784,90,10 --steps 5000 --save net.safetensors --json
   fanin probe --init normal:0.01
+  fanin bench
   fanin data check
 
 Environment:
@@ -53,6 +55,8 @@ enum Command {
     /// Run many configurations, and put their results together
     #[command(subcommand)]
     Sweep(sweep::SweepCommand),
+    /// Measure this machine and fanin on it, for bug reports and for fanin itself
+    Bench(Box<bench::BenchArgs>),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(args)) => train::run(&args, started),
         Some(Command::Probe(args)) => probe::run(&args),
         Some(Command::Sweep(command)) => sweep::run(&command),
+        Some(Command::Bench(args)) => bench::run(&args, started),
         Some(Command::Data(command)) => data::run(&command),
     };
     match result {

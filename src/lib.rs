@@ -47,6 +47,7 @@
 
 pub mod article;
 pub mod batch_norm;
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -14,7 +14,7 @@ use fanin_kernels::math::{self, Function};
 use fanin_kernels::sparse::{self, BatchColumns, SparseBytes};
 use fanin_kernels::{
     Activation, Blocking, Gemm, Isa, Loss, MatMut, MatRef, Targets, activation, dense, fused, loss,
-    norm, optimizer, padded,
+    norm, optimizer, padded, peak,
 };
 use guarded::{Guarded, Side};
 
@@ -512,5 +512,18 @@ fn gemm() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn passes_over_memory() {
+    for len in [0, 1, 16, 257, 300] {
+        everywhere("peak", |isa, memory| {
+            let x = memory.of(&vec![2.0f32; len]);
+            let (mut y, mut z) = (memory.floats(len), memory.floats(len));
+            peak::update(isa, 2, 0.5, &x, &mut y);
+            peak::write(isa, 2, 3.0, &mut z);
+            [&[peak::read(isa, 2, &x)][..], &y, &z].concat()
+        });
     }
 }
