@@ -1,4 +1,4 @@
-//! GEMM against the `matrixmultiply` crate, on one thread; throughput in FLOP/s.
+//! GEMM against the crates `gemm` and `matrixmultiply`, on one thread; throughput in FLOP/s.
 //!
 //! ```text
 //! cargo bench -p fanin-kernels --bench gemm
@@ -61,8 +61,40 @@ fn gemm(criterion: &mut Criterion) {
                 });
             });
         }
+        let row = |cols: usize| cols.cast_signed();
+        group.bench_function("gemm", |bencher| {
+            bencher.iter(|| {
+                let (a, b) = (black_box(a.as_ptr()), black_box(b.as_ptr()));
+                let c = c.as_mut_ptr();
+                let (rk, rn) = (row(k), row(n));
+                // SAFETY: the vectors hold row-major matrices of these shapes; c is not
+                // read.
+                unsafe {
+                    ::gemm::gemm(
+                        m,
+                        n,
+                        k,
+                        c,
+                        1,
+                        rn,
+                        false,
+                        a,
+                        1,
+                        rk,
+                        b,
+                        1,
+                        rn,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        ::gemm::Parallelism::None,
+                    );
+                }
+            });
+        });
         group.bench_function("matrixmultiply", |bencher| {
-            let row = |cols: usize| cols.cast_signed();
             bencher.iter(|| {
                 let (a, b) = (black_box(a.as_ptr()), black_box(b.as_ptr()));
                 let c = c.as_mut_ptr();

@@ -191,7 +191,9 @@ pub(super) fn run(args: &BenchArgs, started: Instant) -> Result<(), Failure> {
     let progress = Progress::new(tries * plan.lines(), started, &signals);
     let mut report = plan.run(&progress)?;
     for _ in 1..tries {
-        if signals.status().is_some() || limit.is_none_or(|limit| holds(&report, limit)) {
+        let holds = limit.is_none_or(|limit| multiple_of(&report) <= limit);
+        // A run that diverges does so every time.
+        if holds || diverged(&report) || signals.status().is_some() {
             break;
         }
         let next = plan.run(&progress)?;
@@ -214,20 +216,29 @@ pub(super) fn run(args: &BenchArgs, started: Instant) -> Result<(), Failure> {
     if let Some(status) = signals.status() {
         return Err(Failure::Signal(status));
     }
-    match limit {
-        Some(limit) if !holds(&report, limit) => Err(Failure::Message(
-            FAILED,
-            match report.step.iter().flatten().any(|line| line.status != "ok") {
-                true => "the run diverged: its times are no measure".into(),
-                false => format!(
-                    "a step takes {:.3} times the dense limit, more than {limit}, at best in \
-                     {TRIES} tries",
-                    multiple_of(&report)
-                ),
-            },
-        )),
-        _ => Ok(()),
+    let Some(limit) = limit else {
+        return Ok(());
+    };
+    let multiple = multiple_of(&report);
+    if diverged(&report) {
+        let message = "the run diverged: its times are no measure";
+        return Err(Failure::Message(FAILED, message.into()));
     }
+    match multiple <= limit {
+        true => Ok(()),
+        false => Err(Failure::Message(
+            FAILED,
+            format!(
+                "a step takes {multiple:.3} times the dense limit, more than {limit}, at best \
+                 in {TRIES} tries"
+            ),
+        )),
+    }
+}
+
+fn diverged(report: &Report) -> bool {
+    let mut lines = report.step.iter().flatten();
+    lines.any(|line| line.status != "ok")
 }
 
 /// The largest multiple of the dense limit of a report; infinite without any.
