@@ -254,10 +254,6 @@ fn multiple_of(report: &Report) -> f64 {
     multiples.reduce(f64::max).unwrap_or(f64::INFINITY)
 }
 
-fn holds(report: &Report, limit: f64) -> bool {
-    multiple_of(report) <= limit
-}
-
 /// Silent at first; then a bar on a terminal, a line for every tenth elsewhere.
 struct Progress<'a> {
     signals: &'a Signals,
