@@ -111,6 +111,12 @@ impl Task {
                  everything)"
             ));
         };
+        if let Some(tasks) = self.count.filter(|tasks| *tasks != count) {
+            // As where one task of eight is submitted again: which one it is cannot be told.
+            return Err(format!(
+                "--shards {count}, but an array of {tasks}: say which one with --shard I/{count}"
+            ));
+        }
         let place = id.checked_sub(self.first);
         let place = place.filter(|place| place.is_multiple_of(self.distance));
         let index = place.and_then(|place| u32::try_from(place / self.distance).ok());
@@ -191,6 +197,16 @@ mod tests {
         assert!(array("6", "1", "1", "5").is_err());
         assert!(array("0", "1", "1", "5").is_err());
         assert!(array("x", "1", "1", "5").unwrap_err().contains("'x'"));
+        let part = [
+            ("SLURM_ARRAY_TASK_ID", "3"),
+            ("SLURM_ARRAY_TASK_MIN", "3"),
+            ("SLURM_ARRAY_TASK_COUNT", "1"),
+        ];
+        assert!(
+            chosen(None, Some(8), &part)
+                .unwrap_err()
+                .contains("--shard I/8")
+        );
         let huge = "18446744073709551615";
         assert!(array(huge, "0", huge, huge).is_err());
     }
