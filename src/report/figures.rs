@@ -5,11 +5,14 @@
 
 mod axis;
 mod canvas;
+mod color_scale;
+mod heat_map;
 mod histograms;
 mod lines;
 mod strips;
 
 pub use axis::{Axis, Scale};
+pub use heat_map::{HeatMap, heat_map};
 pub use histograms::histograms;
 pub use lines::{LineChart, Series, lines};
 pub use strips::{Mark, Strip, StripChart, strips};

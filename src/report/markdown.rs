@@ -59,6 +59,14 @@ fn push_claim(text: &mut String, claim: &Claim) {
     *text += &format!("- Rule: {}\n", within(&claim.rule));
 }
 
+/// A table alone, its caption above.
+#[must_use]
+pub fn table(table: &Table) -> String {
+    let mut text = String::new();
+    push_table(&mut text, table);
+    text
+}
+
 fn push_table(text: &mut String, table: &Table) {
     *text += &format!("{}\n\n|", inline(&table.caption, Place::Line));
     for column in &table.columns {

@@ -77,6 +77,7 @@ impl Results {
             axis: Axis::linear("final test accuracy, %").including(0.0, 100.0),
             strips: strips.collect(),
             mark: Mark::Median,
+            dot: String::new(),
             reference: "published".into(),
         })?;
         Ok(vec![Block::Figure(Figure {

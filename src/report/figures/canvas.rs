@@ -24,6 +24,8 @@ pub(super) enum Ink {
     Grid,
     /// Data; numbers beyond [`SERIES`] begin anew.
     Series(usize),
+    /// Red, green and blue, the same in light and dark. It must be none of the others.
+    Fixed(u8, u8, u8),
 }
 
 /// Colours for data.
@@ -56,6 +58,7 @@ impl Ink {
             Self::Muted => 2,
             Self::Grid => 3,
             Self::Series(i) => 4 + i % SERIES,
+            Self::Fixed(r, g, b) => return RGBColor(r, g, b),
         };
         let (r, g, b) = PALETTE[index].1;
         RGBColor(r, g, b)

@@ -30,6 +30,8 @@ pub struct StripChart {
     pub strips: Vec<Strip>,
     /// What is marked in each row.
     pub mark: Mark,
+    /// What a dot is, for the legend; empty: a seed.
+    pub dot: String,
     /// What the references are, as "published"; drawn in the legend if a row has one.
     pub reference: String,
 }
@@ -214,7 +216,11 @@ fn draw_legend(canvas: &mut Canvas<'_>, chart: &StripChart, y: f64) -> Drawn {
         x += 12.0 + width(&name) + 28.0;
         Ok(())
     };
-    entry(canvas, "a seed", 0)?;
+    let dot = match chart.dot.is_empty() {
+        true => "a seed",
+        false => &chart.dot,
+    };
+    entry(canvas, dot, 0)?;
     entry(canvas, chart.mark.name(), 1)?;
     let referenced = chart.strips.iter().any(|strip| strip.reference.is_some());
     match referenced && !chart.reference.is_empty() {

@@ -220,6 +220,101 @@ fn too_much_is_an_error() {
         ..StripChart::default()
     };
     assert!(strips(&many).is_err());
+    let names = |n: usize| vec!["n".to_string(); n];
+    for (rows, columns) in [(41, 1), (1, 41)] {
+        let many = HeatMap {
+            rows: names(rows),
+            columns: names(columns),
+            ..HeatMap::default()
+        };
+        assert!(heat_map(&many).is_err());
+    }
+}
+
+/// Rectangles of the cells, by row and column, with their colours; the sheet's is first and
+/// those of the bar are last.
+fn cells(svg: &str) -> Vec<(i64, i64, String)> {
+    let xml = Document::parse(svg).unwrap();
+    let rects = xml.descendants().filter(|n| n.has_tag_name("rect"));
+    let rects = rects.map(|n| {
+        let at = (number(n, "y") as i64, number(n, "x") as i64);
+        (at.0, at.1, n.attribute("fill").unwrap().to_string())
+    });
+    let all: Vec<_> = rects.collect();
+    all[1..all.len() - 64].to_vec()
+}
+
+#[test]
+fn cells_have_the_colours_and_the_numbers_of_their_values() {
+    let chart = HeatMap {
+        rows: vec!["a".into(), "b".into()],
+        columns: ["1", "2", "a name that is far too wide for a cell"]
+            .map(String::from)
+            .into(),
+        cells: vec![
+            vec![Some(10.0), None, Some(98.76)],
+            vec![Some(54.38), Some(f64::NAN)],
+        ],
+        decimals: 1,
+        ..HeatMap::default()
+    };
+    let svg = heat_map(&chart).unwrap();
+    check(&svg);
+    let found = cells(&svg);
+    // Row by row: the lowest, the highest, the one in the middle.
+    assert_eq!(found.len(), 3);
+    let colors: Vec<&str> = found.iter().map(|(.., color)| color.as_str()).collect();
+    assert_eq!(colors, ["#463480", "#FDE725", "#1FA287"]);
+    assert!(found[0].0 == found[1].0 && found[0].1 < found[1].1);
+    assert!(found[2].0 > found[0].0 && found[2].1 == found[0].1);
+    let texts = texts(&svg);
+    for text in ["10.0", "98.8", "54.4", "a", "b"] {
+        assert!(texts.contains(&text.to_string()), "{text} {texts:?}");
+    }
+    assert!(!texts.contains(&"NaN".into()) && !texts.contains(&"0.0".into()));
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("3: a name that is far"))
+    );
+    // Cells without a value: an outline and a dash each.
+    let lines = |color: &str| svg.matches(&format!("stroke=\"{color}\"")).count();
+    assert_eq!(lines("#DDE1E6"), 3);
+
+    // A given range is that of the colours; numbers give way to narrow cells.
+    let wide = HeatMap {
+        rows: vec!["a".into()],
+        columns: (0..40).map(|i| format!("{i}")).collect(),
+        cells: vec![(0..40).map(|i| Some(f64::from(i))).collect()],
+        range: Some((0.0, 1_000.0)),
+        decimals: 2,
+        ..HeatMap::default()
+    };
+    let svg = heat_map(&wide).unwrap();
+    check(&svg);
+    let found = cells(&svg);
+    assert_eq!(found.len(), 40);
+    assert_eq!(found[0].2, "#463480");
+    assert_ne!(found[39].2, "#FDE725");
+}
+
+#[test]
+fn cells_keep_their_colours_in_the_dark() {
+    let chart = HeatMap {
+        rows: vec!["a".into()],
+        columns: (0..10).map(|i| i.to_string()).collect(),
+        cells: vec![(0..10).map(|i| Some(f64::from(i))).collect()],
+        ..HeatMap::default()
+    };
+    let svg = heat_map(&chart).unwrap();
+    let fixed: Vec<String> = cells(&svg).into_iter().map(|c| c.2).collect();
+    let page = inlined(&svg);
+    for color in fixed {
+        assert!(page.contains(&format!("fill=\"{color}\"")), "{color}");
+    }
+    for text in ["#FEFEFE", "#000000"] {
+        assert!(page.contains(&format!("fill=\"{text}\"")), "{text}");
+    }
 }
 
 /// Numbers of every size, and what is none.
@@ -265,6 +360,7 @@ proptest! {
             series: vec![series.clone(), series],
         };
         check(&lines(&chart).unwrap());
+        let values_of = values.clone();
         let strip = Strip { name: name.clone(), values, ..Strip::default() };
         let chart = StripChart {
             title: name.clone(),
@@ -273,5 +369,17 @@ proptest! {
             ..StripChart::default()
         };
         check(&strips(&chart).unwrap());
+        let chart = HeatMap {
+            title: name.clone(),
+            rows_title: name.clone(),
+            columns_title: name.clone(),
+            rows: vec![name.clone(); values_of.len()],
+            columns: vec![name.clone(); 1 + values_of.len() * 7],
+            cells: values_of.iter().map(|v| vec![Some(*v), None, Some(-v)]).collect(),
+            value_title: name,
+            range: include,
+            decimals: 3,
+        };
+        check(&heat_map(&chart).unwrap());
     }
 }

@@ -1,0 +1,5 @@
+//! `fanin sweep report`: from a store to statistics, tables and figures.
+
+mod reports;
+mod statistics;
+mod stores;
