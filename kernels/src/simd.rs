@@ -166,6 +166,29 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
         (self.from_array(pick(0)), self.from_array(pick(half)))
     }
 
+    /// `[a₀ b₀ a₁ b₁ … b₇]` and `[a₈ b₈ … b₁₅]`.
+    #[inline(always)]
+    fn zip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+        let both = [self.to_array(a), self.to_array(b)];
+        let pick = |from: usize| std::array::from_fn(|i| both[i % 2][from + i / 2]);
+        (self.from_array(pick(0)), self.from_array(pick(LANES / 2)))
+    }
+
+    /// Lane j of register i becomes lane i of register j.
+    #[inline(always)]
+    fn transpose(self, mut v: [Self::F; LANES]) -> [Self::F; LANES] {
+        const HALF: usize = LANES / 2;
+        // With the number of a place written as (register, lane) in bits, each round moves
+        // the highest bit to the lowest place: after four rounds the two have changed sides.
+        for _ in 0..LANES.ilog2() {
+            let before = v;
+            for i in 0..HALF {
+                (v[2 * i], v[2 * i + 1]) = self.zip(before[i], before[i + HALF]);
+            }
+        }
+        v
+    }
+
     /// Asks for the cache line at `p`; any address will do, nothing is accessed.
     #[inline(always)]
     fn prefetch<T>(self, _p: *const T) {}

@@ -23,6 +23,8 @@ pub(super) fn pack_panels<S: Simd>(
     assert!(0 < width && width <= pitch && packed.len() == depth * pitch);
     if panel.row_stride() == 1 {
         contiguous(s, scale, panel, pitch, packed);
+    } else if panel.col_stride() == 1 && (pitch <= LANES || pitch.is_multiple_of(LANES)) {
+        transposed(s, scale, panel, pitch, packed);
     } else {
         strided(scale, panel, pitch, packed);
     }
@@ -47,6 +49,52 @@ fn contiguous<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed
                 } else {
                     let v = s.mul(scale, s.load_first(here, from));
                     s.store_first(to.len(), to.as_mut_ptr(), v);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the panel are contiguous: blocks of 16 × 16 are turned in registers.
+///
+/// `pitch` is at most 16, or a multiple of 16.
+#[inline(always)]
+fn transposed<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed: &mut [f32]) {
+    let scale = s.splat(scale);
+    let (width, depth) = (panel.rows(), panel.cols());
+    for first_column in (0..depth).step_by(LANES) {
+        let columns = LANES.min(depth - first_column);
+        for first_row in (0..pitch).step_by(LANES) {
+            let rows = width.saturating_sub(first_row).min(LANES);
+            let mut block = [s.zero(); LANES];
+            for (r, register) in block.iter_mut().enumerate().take(rows) {
+                // SAFETY: row first_row + r < width; of it `columns` elements from
+                // first_column on are inside.
+                *register = unsafe {
+                    let row = (first_row + r) * panel.row_stride();
+                    let from = panel.as_ptr().add(row + first_column);
+                    s.mul(
+                        scale,
+                        match columns == LANES {
+                            true => s.load(from),
+                            false => s.load_first(columns, from),
+                        },
+                    )
+                };
+            }
+            let block = s.transpose(block);
+            let lanes = LANES.min(pitch - first_row);
+            for (c, &line) in block.iter().enumerate().take(columns) {
+                let start = (first_column + c) * pitch + first_row;
+                let to = &mut packed[start..];
+                // SAFETY: `to` has at least `lanes` places: those of this line. Where it has
+                // 16, a whole register is stored: what is beyond the line belongs to the
+                // next ones, which are written later.
+                unsafe {
+                    match to.len() >= LANES {
+                        true => s.store(to.as_mut_ptr(), line),
+                        false => s.store_first(lanes, to.as_mut_ptr(), line),
+                    }
                 }
             }
         }

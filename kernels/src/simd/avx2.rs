@@ -244,6 +244,22 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn zip(self, a: F, b: F) -> (F, F) {
+        /// Of 8 lanes each.
+        #[inline(always)]
+        fn eight(_: Avx2, a: __m256, b: __m256) -> F {
+            op!({
+                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                F(
+                    _mm256_permute2f128_ps::<0x20>(low, high),
+                    _mm256_permute2f128_ps::<0x31>(low, high),
+                )
+            })
+        }
+        (eight(self, a.0, b.0), eight(self, a.1, b.1))
+    }
+
+    #[inline(always)]
     fn sum_each(self, v: [F; LANES]) -> F {
         /// Lanes 8 apart of one row, then lanes 4 apart of two rows, a half for each.
         #[inline(always)]
