@@ -146,6 +146,12 @@ impl Gemm {
     }
 }
 
+/// Panels of A up to which a panel of B is not worth packing.
+const DIRECT: usize = 2;
+
+/// Elements of B that stay in half of the first-level cache.
+const SHALLOW: usize = 4096;
+
 /// Asks for the rows and registers of the microkernel's largest tile.
 struct TileShape;
 
@@ -183,6 +189,9 @@ impl Kernel for Product<'_> {
         let (mr, registers) = tile_shape::<S>();
         let nr = registers * LANES;
 
+        // Packing a panel of B is paid for by the tiles that read it.
+        let direct = self.b.col_stride() == 1 && self.alpha_b == 1.0 && m <= DIRECT * mr;
+
         // Loop 5: nc columns of B and C.
         for j in (0..n).step_by(nc) {
             let columns = nc.min(n - j);
@@ -191,7 +200,12 @@ impl Kernel for Product<'_> {
                 let start = if p == 0 { self.start } else { Start::FromC };
                 let b = self.b.row_range(p, p + depth).col_range(j, j + columns);
                 let packed_b = &mut self.packed_b[..depth * padded(columns)];
-                for first in (0..columns).step_by(nr) {
+                // Panels of whole registers may be read where they lie.
+                let in_place = match direct {
+                    true => columns / LANES * LANES / nr * nr,
+                    false => 0,
+                };
+                for first in (in_place..columns).step_by(nr) {
                     let panel = b.col_range(first, columns.min(first + nr)).transposed();
                     let width = padded(panel.rows());
                     let packed = &mut packed_b[first * depth..][..width * depth];
@@ -212,6 +226,8 @@ impl Kernel for Product<'_> {
                         columns,
                         packed_a,
                         packed_b,
+                        b,
+                        in_place,
                         c: self
                             .c
                             .as_mut_ptr()
@@ -244,6 +260,9 @@ struct Block<'a> {
     columns: usize,
     packed_a: &'a [f32],
     packed_b: &'a [f32],
+    /// The same part of B, of which the first `in_place` columns are read where they lie.
+    b: MatRef<'a>,
+    in_place: usize,
     c: *mut f32,
     row_stride: usize,
     col_stride: usize,
@@ -262,48 +281,83 @@ impl Block<'_> {
     unsafe fn run<S: Simd>(&self, s: S) {
         let (mr, registers) = tile_shape::<S>();
         let nr = registers * LANES;
-        let contiguous = self.col_stride == 1 || self.columns == 1;
         let mut scratch = [0.0f32; MAX_TILE];
-
-        // Loop 2: nr columns, a panel of B that stays in the first-level cache.
-        for column in (0..self.columns).step_by(nr) {
-            let columns = nr.min(self.columns - column);
-            let b = self.packed_b[column * self.depth..].as_ptr();
-            // Loop 1: up to mr rows, all about as many.
+        if self.depth * self.columns <= SHALLOW {
+            // All of B stays in the first-level cache: C is gone through in its order.
             for (row, rows) in even_parts(self.rows, mr) {
-                let a = self.packed_a[row * self.depth..].as_ptr();
-                let c = Elements {
-                    ptr: self
-                        .c
-                        .wrapping_add(row * self.row_stride + column * self.col_stride),
-                    row_stride: self.row_stride,
-                    col_stride: self.col_stride,
-                };
-                let (tile_c, tile_stride) = if contiguous {
-                    (c.ptr, self.row_stride)
-                } else {
-                    // SAFETY: this part of C is valid (contract); rows × nr ≤ MAX_TILE.
-                    unsafe { c.gather(rows, columns, self.start, &mut scratch, nr) };
-                    (scratch.as_mut_ptr(), nr)
-                };
-                let tile = Tile {
-                    depth: self.depth,
-                    a,
-                    b,
-                    c: tile_c,
-                    c_stride: tile_stride,
-                    columns,
-                    start: self.start,
-                };
-                // SAFETY: `a` and `b` begin a panel of `depth` × `rows` and of `depth` ×
-                // `columns` rounded up to registers; C or the scratch tile is valid for
-                // `rows` rows of `columns` at the stride.
-                unsafe { tile.run_sized(s, rows, columns.div_ceil(LANES)) };
-                if !contiguous {
-                    // SAFETY: as for `gather`.
-                    unsafe { c.scatter(rows, columns, &scratch, nr) };
+                for column in (0..self.columns).step_by(nr) {
+                    // SAFETY: passed on; the tile lies inside the block.
+                    unsafe { self.tile(s, row, rows, column, &mut scratch) };
                 }
             }
+            return;
+        }
+        // Loop 2: nr columns, a panel of B that stays in the first-level cache.
+        for column in (0..self.columns).step_by(nr) {
+            // Loop 1: up to mr rows, all about as many.
+            for (row, rows) in even_parts(self.rows, mr) {
+                // SAFETY: passed on; the tile lies inside the block.
+                unsafe { self.tile(s, row, rows, column, &mut scratch) };
+            }
+        }
+    }
+
+    /// One tile: `rows` rows from `row` on, up to nr columns from `column` on.
+    ///
+    /// # Safety
+    /// As [`Block::run`]; (`row`, `rows`) is a part of `even_parts(self.rows, mr)`, and
+    /// `column` < `columns` a multiple of nr.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(
+        &self,
+        s: S,
+        row: usize,
+        rows: usize,
+        column: usize,
+        scratch: &mut [f32; MAX_TILE],
+    ) {
+        let nr = tile_shape::<S>().1 * LANES;
+        let contiguous = self.col_stride == 1 || self.columns == 1;
+        let columns = nr.min(self.columns - column);
+        let registers = columns.div_ceil(LANES);
+        let (b, b_stride) = match column < self.in_place {
+            true => (self.b.as_ptr().wrapping_add(column), self.b.row_stride()),
+            false => {
+                let panel = &self.packed_b[column * self.depth..];
+                (panel.as_ptr(), registers * LANES)
+            }
+        };
+        let c = Elements {
+            ptr: self
+                .c
+                .wrapping_add(row * self.row_stride + column * self.col_stride),
+            row_stride: self.row_stride,
+            col_stride: self.col_stride,
+        };
+        let (tile_c, tile_stride) = if contiguous {
+            (c.ptr, self.row_stride)
+        } else {
+            // SAFETY: this part of C is valid (contract); rows × nr ≤ MAX_TILE.
+            unsafe { c.gather(rows, columns, self.start, scratch, nr) };
+            (scratch.as_mut_ptr(), nr)
+        };
+        let tile = Tile {
+            depth: self.depth,
+            a: self.packed_a[row * self.depth..].as_ptr(),
+            b,
+            b_stride,
+            c: tile_c,
+            c_stride: tile_stride,
+            columns,
+            start: self.start,
+        };
+        // SAFETY: `a` begins a panel of `depth` × `rows`, `b` one of `depth` ×
+        // `columns` rounded up to registers, or whole registers of `depth` rows of B;
+        // C or the scratch tile is valid for `rows` rows of `columns` at the stride.
+        unsafe { tile.run_sized(s, rows, registers) };
+        if !contiguous {
+            // SAFETY: as for `gather`.
+            unsafe { c.scatter(rows, columns, scratch, nr) };
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Tile {
     pub(super) depth: usize,
     pub(super) a: *const f32,
     pub(super) b: *const f32,
+    /// Floats from one line of B to the next.
+    pub(super) b_stride: usize,
     pub(super) c: *mut f32,
     pub(super) c_stride: usize,
     /// How many columns of the tile exist in C; the others are computed and dropped.
@@ -52,7 +54,8 @@ pub(super) struct Tile {
 
 impl Tile {
     /// # Safety
-    /// - `a` is valid for reads of `depth`·`rows` floats, `b` of `depth`·16·`registers`.
+    /// - `a` is valid for reads of `depth`·`rows` floats, `b` of `depth` lines of
+    ///   16·`registers` floats, `b_stride` apart.
     /// - `c` is valid for reads and writes of `rows` rows of `columns` floats.
     /// - 1 ≤ `rows`, 1 ≤ `registers`, within [`tile_shape`]; 16·(`registers` − 1) <
     ///   `columns` ≤ 16·`registers`.
@@ -99,7 +102,7 @@ impl Tile {
                 }
             }
             a = a.wrapping_add(MR);
-            b = b.wrapping_add(NR * LANES);
+            b = b.wrapping_add(self.b_stride);
         }
         for (i, row) in acc.iter().enumerate() {
             for (j, &acc) in row.iter().enumerate() {
