@@ -62,8 +62,8 @@
 //! # Statistics
 //!
 //! [`Groups`] reads a [`store`] once and has, for each group of runs that differ in nothing but
-//! the seed (or as one asks for), statistics of the final accuracy, how many reach 80 % and
-//! when, and the mean accuracy over steps. [`Report`] shows them and writes them as files.
+//! the seed (or as one asks for), statistics of the final accuracy, how many reach 80 %
+//! (or another accuracy: [`Reach`]) and when, and the mean accuracy over steps. [`Report`] shows them and writes them as files.
 
 mod estimate;
 pub mod export;
@@ -83,7 +83,7 @@ mod time;
 pub use estimate::{Estimate, estimate};
 pub use groups::{
     Axis, Best, Counts, CurvePoint, Failure, Follows, Group, GroupOptions, Groups, Key, KeyError,
-    Origin,
+    Origin, Reach, ReachError,
 };
 pub use identity::{NUMERICS_VERSION, data_identity, run_id};
 pub use manifest::{Manifest, ManifestError};

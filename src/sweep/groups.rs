@@ -21,9 +21,11 @@ mod collect;
 mod curve;
 mod key;
 mod order;
+mod reach;
 
 pub use curve::CurvePoint;
 pub use key::{Key, KeyError};
+pub use reach::{Reach, ReachError};
 
 use super::store::{Index, StoreError};
 use super::{Outcome, Selection, Spec, Value};
@@ -43,6 +45,8 @@ pub struct GroupOptions {
     pub selection: Selection,
     /// The spec of the sweep, if it is known: it gives texts their order.
     pub spec: Option<Spec>,
+    /// The test accuracy that [`Group::reached`] and [`Group::steps_to_reach`] are about.
+    pub reach: Reach,
 }
 
 /// Runs by how they ended.
@@ -121,10 +125,11 @@ pub struct Group {
     pub accuracy: Option<Summary>,
     /// What [`Self::accuracy`] summarizes, ascending.
     pub accuracies: Vec<f64>,
-    /// Runs that reached 80 %.
+    /// Runs with an evaluation, that before the first step among them, that has reached
+    /// [`Groups::reach`].
     pub reached: usize,
-    /// Steps to 80 %: the median of those that reached it.
-    pub steps_to_80: Option<f64>,
+    /// Steps to the first such evaluation: the median of those runs.
+    pub steps_to_reach: Option<f64>,
     /// Time of a run from start to end, s: the median.
     pub seconds: Option<f64>,
     /// Test accuracies by step; empty if [`Groups::has_curves`] is false.
@@ -138,15 +143,16 @@ impl Group {
         self.counts.results()
     }
 
-    /// The share of [`Self::n`] that reached 80 %; `None` if that is 0.
+    /// The share of [`Self::n`] that [reached](Self::reached) the accuracy; `None` if that
+    /// is 0.
     #[must_use]
-    pub fn share_80(&self) -> Option<f64> {
+    pub fn share_reached(&self) -> Option<f64> {
         (self.n() > 0).then(|| self.reached as f64 / self.n() as f64)
     }
 
-    /// The 95 % interval of [`Self::share_80`]: [`wilson`].
+    /// The 95 % interval of [`Self::share_reached`]: [`wilson`].
     #[must_use]
-    pub fn share_80_ci95(&self) -> Option<(f64, f64)> {
+    pub fn share_reached_ci95(&self) -> Option<(f64, f64)> {
         wilson(self.reached, self.n())
     }
 
@@ -160,7 +166,7 @@ impl Group {
             accuracy: Summary::of(&accuracies),
             accuracies,
             reached: cell.reached.len(),
-            steps_to_80: median(&cell.reached),
+            steps_to_reach: median(&cell.reached),
             seconds: median(&cell.seconds),
             curve: cell.curve.points(),
         }
@@ -180,8 +186,8 @@ pub struct Best {
     pub seed: u64,
     /// Its final test accuracy, 0 to 1.
     pub accuracy: f64,
-    /// The first evaluated step with at least 80 %.
-    pub steps_to_80: Option<u64>,
+    /// The first evaluated step that has reached [`Groups::reach`].
+    pub steps_to_reach: Option<u64>,
 }
 
 /// A run that failed.
@@ -229,6 +235,9 @@ pub struct Groups {
     pub axes: Vec<Axis>,
     /// The keys that vary too but say nothing of their own.
     pub following: Vec<Follows>,
+    /// The test accuracy that [`Group::reached`], [`Group::steps_to_reach`] and
+    /// [`Best::steps_to_reach`] are about.
+    pub reach: Reach,
     /// All runs that were selected.
     pub counts: Counts,
     /// Runs in the store, selected or not.
@@ -254,7 +263,7 @@ impl Groups {
     /// As [`Index::visit`]; [`StoreError::Memory`].
     pub fn read(index: &Index, options: &GroupOptions) -> Result<Self, StoreError> {
         let by_seed = options.by.iter().flatten().any(|key| *key == Key::SEED);
-        let mut collected = Collected::new(by_seed);
+        let mut collected = Collected::new(by_seed, options.reach);
         let mut unreadable: Option<(usize, String)> = None;
         let mut failure = None;
         index.visit(|line| {
@@ -331,6 +340,7 @@ impl Groups {
             groups,
             axes,
             following,
+            reach: options.reach,
             counts: collected.counts,
             runs,
             unreadable,

@@ -60,7 +60,9 @@ impl Report {
     }
 
     /// A row for each group with all columns and digits; shares are 0 to 1, what is missing
-    /// is empty.
+    /// is empty. Five columns have [`Groups::reach`] in their name, its point as `_`:
+    /// `reached_80`, `share_80`, `share_80_low`, `share_80_high`, `median_steps_to_80`;
+    /// `reached_97_5`, ….
     #[must_use]
     pub fn csv(&self) -> String {
         csv::table(&tables::all(self))
@@ -72,7 +74,8 @@ impl Report {
         markdown::table(&tables::shown(self, usize::MAX))
     }
 
-    /// An array with an object for each group, curves included.
+    /// An array with an object for each group, curves included. How many reached
+    /// [`Groups::reach`] is in `reached_80`, or `reached_97_5`.
     #[must_use]
     pub fn json(&self) -> String {
         json::groups(self)

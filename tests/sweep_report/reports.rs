@@ -10,11 +10,11 @@ use predicates::str::contains;
 use std::path::Path;
 use tempfile::TempDir;
 
-fn fanin() -> Command {
+pub fn fanin() -> Command {
     Command::new(env!("CARGO_BIN_EXE_fanin"))
 }
 
-fn run(dir: &Path, args: &[&str]) -> String {
+pub fn run(dir: &Path, args: &[&str]) -> String {
     let output = fanin()
         .args(["sweep", "report"])
         .arg(dir)

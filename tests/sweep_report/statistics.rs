@@ -34,12 +34,12 @@ fn statistics_of_a_group() {
     close(accuracy.median, 0.9423);
     assert_eq!((accuracy.min, accuracy.max), (0.1135, 0.9634));
     assert_eq!(he.accuracies, [0.1135, 0.7999, 0.9423, 0.9512, 0.9634]);
-    assert_eq!(he.share_80(), Some(0.6));
-    let (low, high) = he.share_80_ci95().expect("an interval");
+    assert_eq!(he.share_reached(), Some(0.6));
+    let (low, high) = he.share_reached_ci95().expect("an interval");
     close(low, 0.230_724_281_276_013);
     close(high, 0.882_379_225_767_352_1);
     assert_eq!(
-        he.steps_to_80,
+        he.steps_to_reach,
         Some(2_000.0),
         "the median of 1, 2 and 2 thousand"
     );
@@ -68,8 +68,11 @@ fn statistics_of_a_group() {
     // What was not measured is nothing, not 0.
     assert_eq!((sparse.n(), sparse.counts.failed), (0, 5));
     assert_eq!((sparse.accuracy, sparse.seconds), (None, None));
-    assert_eq!((sparse.share_80(), sparse.share_80_ci95()), (None, None));
-    assert_eq!((sparse.steps_to_80, sparse.curve.len()), (None, 0));
+    assert_eq!(
+        (sparse.share_reached(), sparse.share_reached_ci95()),
+        (None, None)
+    );
+    assert_eq!((sparse.steps_to_reach, sparse.curve.len()), (None, 0));
 
     let best: Vec<_> = groups.best.iter().map(|b| (b.accuracy, b.seed)).collect();
     let expected = [

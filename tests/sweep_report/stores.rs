@@ -147,7 +147,7 @@ pub fn groups(dir: &Path, by: Option<&[&str]>, conditions: &[&str]) -> Groups {
     let options = GroupOptions {
         by: by.map(|by| by.iter().map(key).collect()),
         selection: Selection::parse(&conditions).expect("conditions"),
-        spec: None,
+        ..GroupOptions::default()
     };
     Groups::read(&index(dir), &options).expect("groups")
 }

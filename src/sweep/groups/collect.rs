@@ -1,7 +1,7 @@
 //! What is kept of each run while a store is read.
 
 use super::curve::Curve;
-use super::{Best, Counts, Failure, Key};
+use super::{Best, Counts, Failure, Key, Reach};
 use crate::sweep::{Outcome, Value};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, TryReserveError};
@@ -28,7 +28,7 @@ pub(super) struct Cell {
     pub counts: Counts,
     /// Final accuracies.
     pub accuracies: Vec<f64>,
-    /// Steps to 80 %, of those that reach it.
+    /// Steps to the accuracy, of those that reach it.
     pub reached: Vec<f64>,
     /// Times from start to end.
     pub seconds: Vec<f64>,
@@ -107,6 +107,7 @@ pub(super) struct Collected {
     pub columns: [Column; Key::COUNT],
     pub cells: HashMap<Box<Codes>, Cell>,
     by_seed: bool,
+    reach: Reach,
     pub counts: Counts,
     /// Of all curves; `None`: there were too many, and none are kept.
     points: Option<usize>,
@@ -125,11 +126,12 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    pub fn new(by_seed: bool) -> Self {
+    pub fn new(by_seed: bool, reach: Reach) -> Self {
         Self {
             columns: std::array::from_fn(|_| Column::default()),
             cells: HashMap::new(),
             by_seed,
+            reach,
             counts: Counts::default(),
             points: Some(0),
             most_points: MAX_POINTS,
@@ -169,7 +171,8 @@ impl Collected {
             return Ok(());
         }
         let accuracy = outcome.final_accuracy.filter(|a| (0.0..=1.0).contains(a));
-        let reached = outcome.steps_to_80.map(|steps| steps as f64);
+        let steps_to_reach = self.reach.steps(outcome);
+        let reached = steps_to_reach.map(|steps| steps as f64);
         let seconds = outcome.seconds.map(|s| s.total).filter(|s| s.is_finite());
         for (values, value) in [
             (&mut cell.accuracies, accuracy),
@@ -247,7 +250,7 @@ impl Collected {
                 config: Vec::new(),
                 seed,
                 accuracy,
-                steps_to_80: outcome.steps_to_80,
+                steps_to_reach: self.reach.steps(outcome),
             };
             self.best.insert(place, (codes, best));
         }
@@ -297,7 +300,7 @@ mod tests {
 
     #[test]
     fn too_many_points_leave_no_curves_rather_than_wrong_ones() {
-        let mut collected = Collected::new(false);
+        let mut collected = Collected::new(false, Reach::default());
         collected.most_points = 10;
         add(&mut collected, "a", 0.5, 0..10);
         add(&mut collected, "b", 0.5, 3..10);
@@ -318,7 +321,7 @@ mod tests {
             .map(|i| (format!("{i:02x}"), f64::from(i * 7 % 5) / 10.0))
             .collect();
         let best = |runs: &mut dyn Iterator<Item = &(String, f64)>| {
-            let mut collected = Collected::new(false);
+            let mut collected = Collected::new(false, Reach::default());
             for (run, accuracy) in runs {
                 add(&mut collected, run, *accuracy, 0..1);
             }
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_accuracy_that_is_none_is_not_measured() {
-        let mut collected = Collected::new(false);
+        let mut collected = Collected::new(false, Reach::default());
         add(&mut collected, "a", 1.5, 0..1);
         add(&mut collected, "b", 0.25, 0..1);
         let cell = collected.cells.values().next().unwrap();

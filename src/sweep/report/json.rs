@@ -1,20 +1,38 @@
 //! Groups as JSON.
 
 use super::Report;
-use crate::stats::Summary;
 use crate::sweep::Value;
-use crate::sweep::groups::{Counts, CurvePoint, Group};
+use crate::sweep::groups::Group;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-#[derive(Serialize)]
 struct GroupObject<'a> {
     key: Key<'a>,
-    n: usize,
-    counts: Counts,
-    final_accuracy: Option<Summary>,
-    reached_80: Reached,
-    median_seconds: Option<f64>,
-    curve: &'a [CurvePoint],
+    /// `reached_80`
+    reached: &'a str,
+    group: &'a Group,
+}
+
+impl Serialize for GroupObject<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let group = self.group;
+        let reached = Reached {
+            count: group.reached,
+            share: group.share_reached(),
+            ci95: group.share_reached_ci95(),
+            median_steps: group.steps_to_reach,
+        };
+        // Not derived: the name of a member depends on the accuracy.
+        let mut object = s.serialize_map(None)?;
+        object.serialize_entry("key", &self.key)?;
+        object.serialize_entry("n", &group.n())?;
+        object.serialize_entry("counts", &group.counts)?;
+        object.serialize_entry("final_accuracy", &group.accuracy)?;
+        object.serialize_entry(self.reached, &reached)?;
+        object.serialize_entry("median_seconds", &group.seconds)?;
+        object.serialize_entry("curve", &group.curve)?;
+        object.end()
+    }
 }
 
 /// An object with the keys of the group, in order.
@@ -36,22 +54,14 @@ struct Reached {
 
 pub(super) fn groups(report: &Report) -> String {
     let by = &report.groups.by;
+    let reached = format!("reached_{}", report.groups.reach.name());
     let object = |group: &'_ &Group| {
         let group: &Group = group;
         let names = by.iter().map(|axis| axis.key.name());
         serde_json::to_string(&GroupObject {
             key: Key(names.zip(&group.key).collect()),
-            n: group.n(),
-            counts: group.counts,
-            final_accuracy: group.accuracy,
-            reached_80: Reached {
-                count: group.reached,
-                share: group.share_80(),
-                ci95: group.share_80_ci95(),
-                median_steps: group.steps_to_80,
-            },
-            median_seconds: group.seconds,
-            curve: &group.curve,
+            reached: &reached,
+            group,
         })
         // Numbers and strings only: there is nothing that serializing could refuse.
         .unwrap_or_default()

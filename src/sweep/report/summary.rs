@@ -196,6 +196,11 @@ fn facts(groups: &Groups) -> Vec<(String, String)> {
         fact("Records made", literal(&format!("{first} to {last}")));
     }
     fact("Time of all runs", duration(origin.seconds));
+    let reach = groups.reach;
+    fact(
+        &format!("{reach} % at"),
+        format!("first evaluation with at least {reach} %; there is one before the first step"),
+    );
     fact(
         "± 95 %",
         "half of the 95 % interval of the mean, by Student's t".into(),

@@ -19,6 +19,7 @@ pub(super) const ENDS: [End; 4] = [
 /// All columns, with names for programs.
 pub(super) fn all(report: &Report) -> Table {
     let mut columns = keys(&report.groups.by);
+    let reach = report.groups.reach.name();
     columns.extend(
         [
             "n",
@@ -30,11 +31,11 @@ pub(super) fn all(report: &Report) -> Table {
             "median",
             "min",
             "max",
-            "reached_80",
-            "share_80",
-            "share_80_low",
-            "share_80_high",
-            "median_steps_to_80",
+            &format!("reached_{reach}"),
+            &format!("share_{reach}"),
+            &format!("share_{reach}_low"),
+            &format!("share_{reach}_high"),
+            &format!("median_steps_to_{reach}"),
             "median_seconds",
             "ok",
             "diverged",
@@ -47,7 +48,7 @@ pub(super) fn all(report: &Report) -> Table {
     let row = |group: &&Group| {
         let mut row = key_cells(&group.key);
         let (a, c) = (group.accuracy, group.counts);
-        let (interval, share) = (a.and_then(|a| a.ci95), group.share_80_ci95());
+        let (interval, share) = (a.and_then(|a| a.ci95), group.share_reached_ci95());
         let numbers = [
             Some(group.n() as f64),
             Some(a.map_or(0, |a| a.n) as f64),
@@ -59,10 +60,10 @@ pub(super) fn all(report: &Report) -> Table {
             a.map(|a| a.min),
             a.map(|a| a.max),
             Some(group.reached as f64),
-            group.share_80(),
+            group.share_reached(),
             share.map(|i| i.0),
             share.map(|i| i.1),
-            group.steps_to_80,
+            group.steps_to_reach,
             group.seconds,
         ];
         row.extend(numbers.map(|number| Cell::number(number, 6)));
@@ -81,6 +82,7 @@ pub(super) fn all(report: &Report) -> Table {
 /// The first `most` groups, for readers.
 pub(super) fn shown(report: &Report, most: usize) -> Table {
     let groups = &report.groups;
+    let reach = groups.reach;
     let mut columns = keys(&groups.by);
     if columns.is_empty() {
         columns.push(Column::text("Runs"));
@@ -89,13 +91,13 @@ pub(super) fn shown(report: &Report, most: usize) -> Table {
         Column::numbers("n", ""),
         Column::numbers("final", "mean"),
         Column::numbers("±", "95 %, points"),
-        Column::numbers("≥ 80 %", "of the runs"),
-        Column::numbers("80 % at", "median step"),
+        Column::numbers(&format!("≥ {reach} %"), "of the runs"),
+        Column::numbers(&format!("{reach} % at"), "median step"),
         Column::numbers("median", ""),
         Column::numbers("least", ""),
         Column::numbers("greatest", ""),
         Column::numbers("sd", "points"),
-        Column::numbers("95 % interval", "of ≥ 80 %"),
+        Column::numbers("95 % interval", &format!("of ≥ {reach} %")),
     ]);
     let ends: Vec<_> = ENDS.iter().filter(|(_, n)| n(&groups.counts) > 0).collect();
     columns.extend(ends.iter().map(|(name, _)| Column::numbers(name, "runs")));
@@ -111,13 +113,13 @@ pub(super) fn shown(report: &Report, most: usize) -> Table {
             Cell::number(group.n() as f64, 0),
             Cell::percent(a.map(|a| a.mean), 2),
             points(a.and_then(half_interval)),
-            Cell::percent(group.share_80(), 0),
-            Cell::number(group.steps_to_80, 0),
+            Cell::percent(group.share_reached(), 0),
+            Cell::number(group.steps_to_reach, 0),
             Cell::percent(a.map(|a| a.median), 2),
             Cell::percent(a.map(|a| a.min), 2),
             Cell::percent(a.map(|a| a.max), 2),
             points(a.and_then(|a| a.sd)),
-            match group.share_80_ci95() {
+            match group.share_reached_ci95() {
                 Some((low, high)) => {
                     Cell::text(format!("{:.0}–{:.0} %", 100.0 * low, 100.0 * high))
                 }
@@ -134,7 +136,7 @@ pub(super) fn shown(report: &Report, most: usize) -> Table {
     let sorted = report.sorted();
     Table {
         name: "groups".into(),
-        caption: "Final test accuracy, and how soon 80 % are reached".into(),
+        caption: format!("Final test accuracy, and how soon {reach} % are reached"),
         columns,
         rows: sorted.into_iter().take(most).map(row).collect(),
     }
@@ -148,11 +150,12 @@ pub(super) fn half_interval(summary: crate::stats::Summary) -> Option<f64> {
 /// The best runs.
 pub(super) fn best(report: &Report) -> Table {
     let groups = &report.groups;
+    let reach = groups.reach;
     let mut columns = keys(&groups.axes);
     columns.extend([
         Column::numbers("seed", ""),
         Column::numbers("final", "accuracy"),
-        Column::numbers("80 % at", "step"),
+        Column::numbers(&format!("{reach} % at"), "step"),
         Column::text("status"),
         Column::text("run"),
     ]);
@@ -161,7 +164,7 @@ pub(super) fn best(report: &Report) -> Table {
         row.extend([
             Cell::text(best.seed.to_string()),
             Cell::percent(best.accuracy, 2),
-            Cell::number(best.steps_to_80.map(|steps| steps as f64), 0),
+            Cell::number(best.steps_to_reach.map(|steps| steps as f64), 0),
             Cell::text(literal(&best.status)),
             Cell::text(format!("`{}`", best.run)),
         ]);

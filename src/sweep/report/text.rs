@@ -45,20 +45,20 @@ pub(super) fn text(report: &Report) -> String {
         true => ends(report),
         false => Vec::new(),
     };
-    out.push_str(
+    let reach = groups.reach;
+    // Two numbers of up to nine characters: 78 in the last line.
+    let _ = writeln!(
+        out,
         "\nfinal: mean test accuracy, %, the last measured, also of runs that diverged or\n\
-         were pruned, ± half its 95 % interval. ≥80 %: share of runs that reach 80 %; to\n\
-         80: the median step of those.",
+         were pruned, ± half its 95 % interval.\n\
+         ≥{reach} %: share of runs that reach it; to {reach}: median step of those."
     );
     let names: Vec<String> = ends
         .iter()
         .map(|(name, _)| format!("{} {name}", &name[..1]))
         .collect();
-    match names.is_empty() {
-        true => out.push('\n'),
-        false => {
-            let _ = writeln!(out, " Runs: {}.", names.join(", "));
-        }
+    if !names.is_empty() {
+        let _ = writeln!(out, "Runs: {}.", names.join(", "));
     }
     out
 }
@@ -172,6 +172,7 @@ fn number_columns(report: &Report, groups: &[&Group]) -> Vec<Column> {
             .map(|group| cell(group).unwrap_or_else(|| "—".into()))
             .collect(),
     };
+    let reach = report.groups.reach;
     let mut columns = vec![
         column("n", &|g| Some(count(g.n()))),
         column("final ±95 %", &|g| {
@@ -186,11 +187,11 @@ fn number_columns(report: &Report, groups: &[&Group]) -> Vec<Column> {
             let a = g.accuracy?;
             Some(format!("{:.1}–{:.1}", 100.0 * a.min, 100.0 * a.max))
         }),
-        column("≥80 %", &|g| {
-            Some(format!("{:.0} %", 100.0 * g.share_80()?))
+        column(&format!("≥{reach} %"), &|g| {
+            Some(format!("{:.0} %", 100.0 * g.share_reached()?))
         }),
-        column("to 80", &|g| {
-            Some(grouped(&format!("{:.0}", g.steps_to_80?)))
+        column(&format!("to {reach}"), &|g| {
+            Some(grouped(&format!("{:.0}", g.steps_to_reach?)))
         }),
     ];
     let ends = ends(report);
