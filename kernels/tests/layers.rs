@@ -259,16 +259,20 @@ fn sparse_forward_is_the_same_chain_however_w_is_cut() {
     }
 }
 
+/// Widths of the input layer, around the edges of panels.
+const WIDE: [usize; 6] = [16, 96, 112, 400, 464, 912];
+
 #[test]
 fn sparse_accumulate_is_one_chain_in_ascending_samples() {
     let mut numbers = Numbers(3);
     let scale = scale();
     let mut columns = BatchColumns::default();
     for isa in Isa::available() {
-        for cols in [1, 70, 300] {
+        // 900 columns: with 20 samples more than has room without being counted.
+        for (cols, widths) in [(1, &WIDE[..]), (70, &WIDE), (300, &WIDE), (900, &[16, 112])] {
             let bytes = images(&mut numbers, 20, cols);
             let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
-            for n in [16, 96, 112, 400, 464, 912] {
+            for &n in widths {
                 for batch in [vec![], vec![5], vec![19, 0, 7, 7, 8], (0..20).collect()] {
                     let scaled = Gapped::new(batch.len(), n, n + 5, || numbers.float());
                     let old = Gapped::new(cols, n, n + 16, || numbers.float());
@@ -289,6 +293,29 @@ fn sparse_accumulate_is_one_chain_in_ascending_samples() {
             }
         }
     }
+}
+
+#[test]
+fn a_batch_that_could_not_be_gathered_is_not_used() {
+    let inputs = SparseBytes::from_dense(&[1; 40], 4).unwrap();
+    let (isa, scale) = (Isa::best(), scale());
+    let mut columns = BatchColumns::default();
+    columns.gather(&inputs, &[9; 10], &scale);
+    // Sample 10 does not exist: a panic after entries of ten samples, and before.
+    let mut gather = |batch: &[u32]| {
+        let gather = || columns.gather(&inputs, batch, &scale);
+        let gathered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(gather));
+        let used = std::panic::catch_unwind(|| {
+            let scaled = Gapped::new(batch.len(), 16, 16, || 1.0);
+            let mut target = Gapped::new(4, 16, 16, || 0.0);
+            sparse::accumulate(isa, &columns, scaled.view(), target.view_mut());
+            target.at(0, 0)
+        });
+        (gathered.is_ok(), used.ok())
+    };
+    assert_eq!(gather(&[3, 10]), (false, None));
+    assert_eq!(gather(&[10]), (false, None));
+    assert_eq!(gather(&[0; 10]), (true, Some(scale[1] * 10.0)));
 }
 
 #[test]

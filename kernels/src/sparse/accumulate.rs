@@ -14,11 +14,14 @@ use std::collections::TryReserveError;
 pub struct BatchColumns {
     /// `starts[c]..ends[c]` are the entries of column c.
     starts: Vec<u32>,
+    /// Empty while a batch is gathered, so that a panic in between leaves no entries.
     ends: Vec<u32>,
     /// Sample (position in the batch) and input; samples ascend within a column.
     entries: Vec<(u32, f32)>,
-    /// Samples in the batch; every entry's sample is smaller.
+    /// Samples in the batch; the sample of every entry of a column is smaller.
     batch: usize,
+    /// Entries from the start of a column to the next one's, if that is the same for all.
+    room: Option<usize>,
 }
 
 /// Entries up to which every column has room for the whole batch, so that nothing needs to
@@ -46,29 +49,33 @@ impl BatchColumns {
     /// Takes the rows `batch` of `inputs`, a byte v standing for `scale[v]`.
     ///
     /// # Panics
-    /// If a row does not exist.
+    /// If a row does not exist; then no batch is held until the next call.
     pub fn gather(&mut self, inputs: &SparseBytes, batch: &[u32], scale: &[f32; 256]) {
+        self.ends.clear();
         let cols = inputs.cols();
         let room = match roomy(cols, batch.len()) {
             true => self.leave_room(cols, batch.len()),
             false => self.count(inputs, batch),
         };
-        self.batch = batch.len();
         self.entries.resize(room, (0, 0.0));
-        self.ends.clone_from(&self.starts);
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.extend_from_slice(&self.starts);
         for (sample, &row) in (0u32..).zip(batch) {
             let (columns, values) = inputs.row(row as usize);
             for (&column, &value) in columns.iter().zip(values) {
-                let end = &mut self.ends[usize::from(column)];
+                let end = &mut ends[usize::from(column)];
                 self.entries[*end as usize] = (sample, scale[usize::from(value)]);
                 *end += 1;
             }
         }
+        self.ends = ends;
+        self.batch = batch.len();
     }
 
     /// Starts so far apart that any batch fits; how many entries there may be.
     fn leave_room(&mut self, cols: usize, batch: usize) -> usize {
-        if self.starts.len() != cols || self.batch != batch {
+        if self.starts.len() != cols || self.room != Some(batch) {
+            self.room = Some(batch);
             self.starts.clear();
             self.starts.extend((0..cols).map(|c| (c * batch) as u32));
         }
@@ -77,6 +84,7 @@ impl BatchColumns {
 
     /// Starts without gaps; how many entries there are.
     fn count(&mut self, inputs: &SparseBytes, batch: &[u32]) -> usize {
+        self.room = None;
         self.starts.clear();
         self.starts.resize(inputs.cols(), 0);
         for &row in batch {
