@@ -70,11 +70,21 @@ enum Lock {
     None,
 }
 
+/// Whether the error of an attempt to lock says that there are no locks here.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    // NFS without a lock server says that it is out of locks.
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::ENOLCK) {
+        return true;
+    }
+    error.kind() == ErrorKind::Unsupported
+}
+
 fn lock(path: &Path, result: Result<(), TryLockError>) -> Result<Lock, StoreError> {
     match result {
         Ok(()) => Ok(Lock::Mine),
         Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(Lock::None),
+        Err(TryLockError::Error(e)) if has_no_locks(&e) => Ok(Lock::None),
         Err(TryLockError::Error(e)) => Err(StoreError::io("lock", path)(e)),
     }
 }
@@ -199,6 +209,13 @@ mod tests {
         let no_locks = Error::from(ErrorKind::Unsupported);
         let found = lock(path, Err(TryLockError::Error(no_locks)));
         assert_eq!(found.unwrap(), Lock::None);
+        #[cfg(unix)]
+        {
+            // As NFS without a lock server says.
+            let no_locks = Error::from_raw_os_error(libc::ENOLCK);
+            let found = lock(path, Err(TryLockError::Error(no_locks)));
+            assert_eq!(found.unwrap(), Lock::None);
+        }
         let found = lock(path, Err(TryLockError::WouldBlock));
         assert_eq!(found.unwrap(), Lock::Taken);
         let broken = Error::from(ErrorKind::InvalidData);
