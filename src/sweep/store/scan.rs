@@ -118,6 +118,7 @@ pub(super) fn scan(
     let mut lines = Lines {
         reader: BufReader::with_capacity(1 << 18, file),
         buffer: Vec::new(),
+        ended: false,
     };
     let mut unsound = Unsound::default();
     let (mut line, mut offset) = (0, 0);
@@ -175,40 +176,44 @@ struct Lines<R> {
     reader: BufReader<R>,
     /// The line with its newline, if it is not too long.
     buffer: Vec<u8>,
+    /// The end was met. A file that is being written may have grown since, but what was read
+    /// before is no line then: it is not asked again.
+    ended: bool,
 }
 
 impl<R: Read> Lines<R> {
     /// Takes the next line: its length in bytes, and whether it is the last; `None` at the
     /// end. Of a line longer than [`MAX_LINE`] only the length is true.
     fn next(&mut self) -> io::Result<Option<(u64, bool)>> {
+        if self.ended {
+            return Ok(None);
+        }
         let mut length = self.take(MAX_LINE)?;
         if length == 0 {
             return Ok(None);
         }
-        if length == MAX_LINE as u64 {
-            // The rest, in small pieces: it may be as long as the disk.
-            while self.buffer.last() != Some(&b'\n') {
-                match self.take(1 << 16)? {
-                    0 => break,
-                    more => length += more,
-                }
-            }
+        // The rest, in small pieces: it may be as long as the disk.
+        while !self.ended && self.buffer.last() != Some(&b'\n') {
+            length += self.take(1 << 16)?;
         }
-        let last = loop {
+        while !self.ended {
             match self.reader.fill_buf() {
-                Ok(rest) => break rest.is_empty(),
+                Ok([]) => self.ended = true,
+                Ok(_) => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
-        };
-        Ok(Some((length, last)))
+        }
+        Ok(Some((length, self.ended)))
     }
 
     /// Reads up to and with a newline, `limit` bytes at most.
     fn take(&mut self, limit: usize) -> io::Result<u64> {
         self.buffer.clear();
         let mut part = (&mut self.reader).take(limit as u64);
-        Ok(part.read_until(b'\n', &mut self.buffer)? as u64)
+        let found = part.read_until(b'\n', &mut self.buffer)?;
+        self.ended = found < limit && self.buffer.last() != Some(&b'\n');
+        Ok(found as u64)
     }
 }
 

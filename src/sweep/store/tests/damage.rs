@@ -158,6 +158,60 @@ fn a_line_that_is_too_long_is_skipped() {
     }
 }
 
+/// Another process writes the rest of a line when its beginning has been read.
+struct Growing<'a> {
+    /// Between them the end of the file is met once.
+    parts: std::vec::IntoIter<&'a [u8]>,
+    now: &'a [u8],
+}
+
+impl Read for Growing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self.now.read(into)? {
+            0 => {
+                self.now = self.parts.next().unwrap_or_default();
+                Ok(0)
+            }
+            n => Ok(n),
+        }
+    }
+}
+
+#[test]
+fn a_line_that_grows_while_it_is_read_is_torn() {
+    let bytes = segment(&[record(1), record(2), record(3)]);
+    let first = segment(&[record(1)]).len();
+    for (cut, lines) in [
+        (first + 9, 1),
+        (first, 1),
+        (2 * first - 1, 1),
+        (2 * first, 2),
+    ] {
+        let growing = Growing {
+            now: &bytes[..cut],
+            parts: vec![&bytes[cut..]].into_iter(),
+        };
+        let (found, unsound) = scanned(growing);
+        assert_eq!(
+            (found.len(), &unsound.damage[..]),
+            (lines, &[][..]),
+            "{cut}"
+        );
+        let torn = unsound.torn.map(|t| (t.at.line, t.bytes));
+        let rest = (cut - lines * first) as u64;
+        assert_eq!(torn, (rest > 0).then_some((lines as u64 + 1, rest)));
+    }
+    // In the part of a long line that is skipped.
+    let long = vec![b'x'; MAX_LINE + 100_000];
+    let growing = Growing {
+        now: &long,
+        parts: vec![&b"x\n"[..], &bytes[..]].into_iter(),
+    };
+    let (found, unsound) = scanned(growing);
+    assert_eq!((found.len(), unsound.damage.len()), (0, 0));
+    assert_eq!(unsound.torn.unwrap().bytes, long.len() as u64);
+}
+
 /// Reading goes on where a file is truncated while it is visited.
 #[test]
 fn a_segment_that_shrinks_is_an_error() {
