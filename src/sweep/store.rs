@@ -36,10 +36,9 @@
 //!   written now. It is skipped, and cut off when the segment is next taken over;
 //! - [`Damage`], lines before the last one that are no records: skipped as well, so that
 //!   their runs are missing and will be run again;
-//! - the same run more than once: fine if the results are the same (see
-//!   [`Record::same_results`]), a [`Conflict`] otherwise. A record with the status [`FAILED`]
-//!   is no result, and a [`PRUNED`] one its beginning: one of the same run that says more
-//!   takes its place.
+//! - the same run more than once: fine if the records agree (see [`Record::agrees`]), a
+//!   [`Conflict`] otherwise. A record with the status [`FAILED`] is no result, and a
+//!   [`PRUNED`] one its beginning: one of the same run that says more takes its place.
 
 mod error;
 mod index;

@@ -52,8 +52,8 @@ impl Index {
     fn add(&mut self, path: &Path) -> Result<(), StoreError> {
         let segment = self.segments.len() as u32;
         self.segments.push(path.to_owned());
-        // Records of runs that were known, with those that they are compared with: read once
-        // the segment has been gone through.
+        // Pairs of records of one run, the one that is taken first: read and compared once the
+        // segment has been gone through.
         let mut again = Vec::new();
         let unsound = scan::scan_file(path, &mut |line| {
             let place = Place {
@@ -75,10 +75,14 @@ impl Index {
                 }
                 Some(known) => {
                     self.duplicates += 1;
+                    let mut other = place;
+                    let compared = known.rank.min(rank) != Rank::Failed;
                     if known.rank < rank {
+                        other = known.place;
                         *known = entry();
-                    } else if known.rank == rank && rank != Rank::Failed {
-                        again.push((line.run.to_owned(), known.place, place));
+                    }
+                    if compared {
+                        again.push((line.run.to_owned(), known.place, other));
                     }
                 }
             }
@@ -106,7 +110,7 @@ impl Index {
             let same = a == b
                 || matches!(
                     (record::whole(&a), record::whole(&b)),
-                    (Ok(a), Ok(b)) if a.same_results(&b)
+                    (Ok(a), Ok(b)) if a.agrees(&b)
                 );
             if !same {
                 let run = run.clone();

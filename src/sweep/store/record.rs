@@ -6,6 +6,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::time::SystemTime;
 
 /// Longest line, in bytes, its newline included.
@@ -127,6 +128,28 @@ impl Record {
         }
         // Maps are sorted by name.
         self.status == other.status && results(self).eq(results(other))
+    }
+
+    /// Whether both can be of one run: [the same results](Self::same_results); or, where one
+    /// was [`PRUNED`] before the other came to its end, the evaluations of that one (`evals`)
+    /// are the first of the other's. A [`FAILED`] one has none.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let rank = |record: &Self| {
+            let steps = record.body.get("steps").and_then(Value::as_u64);
+            Rank::of(&record.status, steps.unwrap_or(0))
+        };
+        let (shorter, longer) = match rank(self).cmp(&rank(other)) {
+            Ordering::Less => (self, other),
+            Ordering::Equal => return self.same_results(other),
+            Ordering::Greater => (other, self),
+        };
+        fn evals(record: &Record) -> &[Value] {
+            match record.body.get("evals") {
+                Some(Value::Array(evals)) => evals,
+                _ => &[],
+            }
+        }
+        evals(longer).starts_with(evals(shorter))
     }
 
     /// The line, with its newline.

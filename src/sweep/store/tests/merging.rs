@@ -86,6 +86,57 @@ fn conflicts_are_refused_before_anything_is_written() {
     assert_eq!(contents(a.folder()), files);
 }
 
+/// Ended by a rule after the first of `evals`, (step, correct), or whole.
+fn evaluated(status: &str, evals: &[(u64, u64)]) -> Record {
+    let mut record = with_status(1, status);
+    let evals = evals.iter();
+    let evals = evals.map(|(step, correct)| json!({"step": step, "correct": correct}));
+    let evals: Vec<_> = evals.collect();
+    record
+        .body
+        .insert("steps".into(), json!(10 * (evals.len() - 1)));
+    record.body.insert("evals".into(), evals.into());
+    record
+}
+
+/// What is pruned is the beginning of what is whole, or one of them is wrong.
+#[test]
+fn a_beginning_that_differs_is_a_conflict() {
+    let whole = evaluated("ok", &[(0, 1), (10, 2), (20, 3)]);
+    let cut = evaluated(PRUNED, &[(0, 1), (10, 2)]);
+    let start = evaluated(PRUNED, &[(0, 1)]);
+    let wrong = evaluated(PRUNED, &[(0, 1), (10, 4)]);
+    let false_start = evaluated(PRUNED, &[(0, 7)]);
+    let diverged = evaluated("diverged", &[(0, 1)]);
+    for (records, conflicts) in [
+        (vec![&whole, &cut, &start], 0),
+        (vec![&start, &whole, &cut], 0),
+        (vec![&cut, &wrong], 1),
+        (vec![&whole, &wrong], 1),
+        (vec![&wrong, &whole], 1),
+        (vec![&cut, &false_start], 1),
+        (vec![&false_start, &cut], 1),
+        (vec![&whole, &wrong, &false_start], 2),
+        // It cannot have gone on.
+        (vec![&diverged, &cut], 1),
+        (vec![&diverged, &start], 0),
+    ] {
+        let stores: Vec<_> = records.iter().map(|r| filled(&[&[(*r).clone()]])).collect();
+        let of: Vec<&Store> = stores.iter().map(|(_, store)| store).collect();
+        let index = Index::of(&of).unwrap();
+        assert_eq!(index.conflicts().len(), conflicts, "{records:?}");
+        if let Some(conflict) = index.conflicts().first() {
+            // The one that is taken, where one is whole.
+            if let Some(whole) = records.iter().position(|r| r.status != PRUNED) {
+                assert!(conflict.first.path.starts_with(of[whole].folder()));
+            }
+            let into = TempDir::new().unwrap();
+            let error = merge(&folders(&of), &into.path().join("all")).unwrap_err();
+            assert!(matches!(error, StoreError::Conflicts(_)), "{error}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_sound_is_left_out_and_told() {
     let mut bytes = segment(&[record(1), record(2), record(3)]);
