@@ -344,6 +344,23 @@ fn the_command_writes_to_stdout_or_a_whole_file() {
     missing.stderr(contains("cannot read the folder"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_gets_the_table_and_nothing_else() {
+    let folder = tempdir().unwrap();
+    append(folder.path(), &records(&plan(SPEC)));
+    let expected = text(folder.path(), Table::Runs, Format::Csv, &[]);
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let (store, out) = (folder.path().to_owned(), pipe.clone());
+    let exported = std::thread::spawn(move || export(&store).arg("--out").arg(&out).assert());
+    assert_eq!(std::fs::read_to_string(&pipe).unwrap(), expected);
+    let exported = exported.join().unwrap().success();
+    exported.stdout("").stderr(contains("8 rows"));
+    assert!(!std::fs::metadata(&pipe).unwrap().is_file());
+}
+
 #[test]
 fn what_is_wrong_with_a_store_is_told() {
     let folder = tempdir().unwrap();

@@ -173,10 +173,11 @@ impl Export {
         Ok(count)
     }
 
-    /// [`Self::write`] to a file, whole or not at all.
+    /// [`Self::write`] to a file, whole or not at all: the one that a symbolic link leads to,
+    /// if `path` is one. Pipes and character devices are written into.
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// As [`Self::write`]; [`ExportError::Write`] if `path` is a folder, a socket or the like.
     pub fn write_file(&self, index: &Index, path: &Path) -> Result<u64, ExportError> {
         files::check_writable(path)?;
         let mut count = 0;

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::cli::{FAILED, Failure, USAGE};
+use crate::files;
 use crate::sweep::Selection;
 use crate::sweep::export::{Export, ExportError, Format, Table, check_format};
 use crate::sweep::store::{Index, Store};
@@ -37,7 +38,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, value_name = "NAME")]
     format: Option<Format>,
 
-    /// Write to this file, whole or not at all, instead of stdout
+    /// Write to this file, whole or not at all, or into this pipe, instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -79,7 +80,12 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
         Some(file) => {
             let rows = export.write_file(&index, file);
             let rows = rows.map_err(|error| failure(error, Some(file)))?;
-            writeln!(std::io::stdout(), "{}: {rows} rows", file.display())?;
+            let told = format!("{}: {}", file.display(), counted(rows));
+            match files::is_stream(file) {
+                // It may be what the table went to.
+                true => eprintln!("{told}"),
+                false => writeln!(std::io::stdout(), "{told}")?,
+            }
             rows
         }
     };
@@ -101,6 +107,13 @@ fn open(dir: &Path) -> Result<Index, Failure> {
         eprintln!("{}: no runs are here yet", dir.display());
     }
     Ok(index)
+}
+
+fn counted(rows: u64) -> String {
+    match rows {
+        1 => "1 row".into(),
+        n => format!("{n} rows"),
+    }
 }
 
 fn by_ending(file: &Path) -> Format {
