@@ -7,7 +7,7 @@ use super::spec::{Field, Kind, Value, nearest, parse_range, parse_value};
 ///
 /// A condition is `KEY=VALUE[,VALUE…]`: one of the values. Conditions on the same key add
 /// values; those on different keys must all hold. Keys are those of specs (`lr`, `depth`,
-/// `init`, …) and `status`, `host`, `data`, `run`. Values are written as in a spec or a table
+/// `init`, …) and `status`, `host`, `data`, `hold_out`, `run`. Values are written as in a spec or a table
 /// (`784-90-10` for layers) and compared by what they mean: `lr=0.10` is `lr=0.1`,
 /// `init=xavier_normal` is `init=glorot_normal`. Keys with integers take ranges too, `1..=8`
 /// or `1..9`; `run` takes the first digits of an id.
@@ -41,7 +41,18 @@ enum Key {
     Status,
     Host,
     Data,
+    HoldOut,
     Run,
+}
+
+impl Key {
+    /// Whether its values are whole numbers.
+    fn is_integer(self) -> bool {
+        match self {
+            Self::Field(field) => field.kind() == Kind::Integer,
+            key => key == Self::HoldOut,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,10 +75,11 @@ pub struct SelectionError {
 }
 
 /// Keys that are no [`Field`].
-const OTHERS: [(Key, &str); 4] = [
+const OTHERS: [(Key, &str); 5] = [
     (Key::Status, "status"),
     (Key::Host, "host"),
     (Key::Data, "data"),
+    (Key::HoldOut, "hold_out"),
     (Key::Run, "run"),
 ];
 
@@ -111,6 +123,9 @@ impl Selection {
                     Some(value) => return condition.has_value(&value),
                     None => return false,
                 },
+                Key::HoldOut => {
+                    return condition.has_value(&Value::Integer(outcome.config.hold_out));
+                }
                 Key::Run => return condition.has_text(|start| outcome.run.starts_with(start)),
                 Key::Status => &outcome.status,
                 Key::Host => &outcome.host,
@@ -191,7 +206,7 @@ fn value(key: Key, text: &str) -> Result<Wanted, String> {
         return Err("a value is missing".into());
     }
     match key {
-        Key::Field(field) if field.kind() == Kind::Integer && text.contains("..") => {
+        key if key.is_integer() && text.contains("..") => {
             let range = parse_range(text);
             let (first, end) = range.ok_or_else(|| format!("'{text}' is no range as 1..=8"))?;
             match u128::from(first) < end {
@@ -200,6 +215,10 @@ fn value(key: Key, text: &str) -> Result<Wanted, String> {
             }
         }
         Key::Field(field) => parse_value(field, text).map(|setting| Wanted::Value(setting.value())),
+        Key::HoldOut => match text.parse() {
+            Ok(images) => Ok(Wanted::Value(Value::Integer(images))),
+            Err(_) => Err(format!("'{text}' is no whole number")),
+        },
         Key::Status if !STATUSES.contains(&text) => {
             let meant = nearest(text, &STATUSES);
             let meant = meant.map_or_else(String::new, |name| format!(" (did you mean '{name}'?)"));

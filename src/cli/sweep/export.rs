@@ -43,8 +43,8 @@ pub(in crate::cli) struct ExportArgs {
     out: Option<PathBuf>,
 
     /// Only runs with one of these values; several --where must all hold, unless they
-    /// are of the same key. Keys: those of specs, and status, host, data, run (first digits
-    /// of an id). Integers may be ranges, 1..=8
+    /// are of the same key. Keys: those of specs, and status, host, data, hold_out, run (first
+    /// digits of an id). Integers may be ranges, 1..=8
     #[arg(long = "where", value_name = "KEY=VALUE[,VALUE…]")]
     conditions: Vec<String>,
 
@@ -90,7 +90,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
         }
     };
     if rows == 0 && !index.is_empty() {
-        eprintln!("no row: none of {} runs is meant", index.len());
+        match index.len() {
+            1 => eprintln!("no row: the only run is not meant"),
+            n => eprintln!("no row: none of {n} runs is meant"),
+        }
     }
     Ok(())
 }

@@ -78,6 +78,9 @@ fn values_are_compared_by_what_they_mean() {
         (&["status=ok,failed"], all),
         (&["host=node"], 0),
         (&["host=node-1", "data=mnist"], all),
+        (&["hold_out=5000"], all),
+        (&["hold_out=0..=4999"], 0),
+        (&["hold_out=1,4999..=5000", "lr=3"], all / 2),
         (&["run=AB0"], 16),
         (&["run=ab00,ab1", "status=ok"], 16),
     ] {
@@ -93,7 +96,7 @@ fn errors_say_what_was_expected() {
             "unknown key 'lrr' (did you mean 'lr'?): expected layers, depth,",
         ),
         ("frozen=1", "did you mean 'freeze'?"),
-        ("threads=2", "status, host, data, run"),
+        ("threads=2", "status, host, data, hold_out, run"),
         ("lr", "expected KEY=VALUE[,VALUE…]"),
         ("lr=", "a value is missing"),
         ("lr=1,,2", "a value is missing"),
@@ -111,6 +114,9 @@ fn errors_say_what_was_expected() {
             "unknown status 'divergd' (did you mean 'diverged'?): expected ok,",
         ),
         ("run=xyz", "hexadecimal"),
+        ("hold_out=some", "'some' is no whole number"),
+        ("hold-out=5", "did you mean 'hold_out'?"),
+        ("hold_out=5..5", "the range '5..5' is empty"),
     ] {
         let error = Selection::parse(&["seed=1".into(), text.into()]).unwrap_err();
         assert_eq!(error.condition, text);
