@@ -90,8 +90,8 @@ fn place(value: f64, (low, high): (f64, f64)) -> f64 {
 
 /// Draws cells in rows and columns, the colour bar below.
 ///
-/// Names of columns that are too wide for their cells are replaced by numbers, which a list
-/// below the cells explains.
+/// Names of columns that are too wide for their cells are replaced by letters, which a list
+/// below the cells explains: numbers would look like values.
 ///
 /// # Errors
 /// If there are more than 40 rows or 40 columns.
@@ -110,15 +110,16 @@ pub fn heat_map(chart: &HeatMap) -> Result<String, FigureError> {
     let most = names_of_columns.fold(WIDEST_CELL, f64::max);
     let cell = ((WIDTH - MARGIN - left) / columns).min(most);
     let right = left + cell * columns;
-    let numbered = chart.columns.iter().any(|name| width(name) > cell - 4.0);
-    // Where there is no room even for every number, every other one or fewer.
-    let number_room = width(&chart.columns.len().to_string()) + 4.0;
-    let stride = if numbered {
-        (number_room / cell).ceil().max(1.0) as usize
+    let lettered = chart.columns.iter().any(|name| width(name) > cell - 4.0);
+    // Where there is no room even for every letter, every other one or fewer.
+    let letters = (0..chart.columns.len()).map(|c| width(&letter(c)));
+    let letter_room = letters.fold(0.0, f64::max) + 4.0;
+    let stride = if lettered {
+        (letter_room / cell).ceil().max(1.0) as usize
     } else {
         1
     };
-    let legend = match numbered {
+    let legend = match lettered {
         true => listed(&chart.columns, room),
         false => Vec::new(),
     };
@@ -141,11 +142,7 @@ pub fn heat_map(chart: &HeatMap) -> Result<String, FigureError> {
         canvas.text(&rows_title, (MARGIN, names_at), Anchor::Start, Ink::Muted)?;
         for (c, name) in chart.columns.iter().enumerate().step_by(stride) {
             let at = (left + cell * (c as f64 + 0.5), names_at);
-            let name = if numbered {
-                (c + 1).to_string()
-            } else {
-                name.clone()
-            };
+            let name = if lettered { letter(c) } else { name.clone() };
             canvas.text(&name, at, Anchor::Middle, Ink::Text)?;
         }
         for (r, name) in names.iter().enumerate() {
@@ -234,11 +231,20 @@ fn draw_bar(
     canvas.text(&title, (middle, title_at), Anchor::Middle, Ink::Muted)
 }
 
-/// `1: NAME; 2: NAME`, in lines no wider than `room`.
+/// A, B, … Z, AA, AB, …
+fn letter(i: usize) -> String {
+    let digit = |i: usize| char::from(b'A' + (i % 26) as u8);
+    match i / 26 {
+        0 => digit(i).into(),
+        more => letter(more - 1) + &String::from(digit(i)),
+    }
+}
+
+/// `A: NAME; B: NAME`, in lines no wider than `room`.
 fn listed(names: &[String], room: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let entry = fitted(&format!("{}: {name}", i + 1), room);
+        let entry = fitted(&format!("{}: {name}", letter(i)), room);
         match lines.last_mut() {
             Some(line) if width(line) + width(";  ") + width(&entry) <= room => {
                 *line += &format!("; {entry}");

@@ -275,8 +275,12 @@ fn cells_have_the_colours_and_the_numbers_of_their_values() {
     assert!(
         texts
             .iter()
-            .any(|text| text.contains("3: a name that is far"))
+            .any(|text| text.contains("C: a name that is far"))
     );
+    // Numbers would look like values.
+    for (text, there) in [("A", true), ("B", true), ("C", true), ("3", false)] {
+        assert_eq!(texts.contains(&text.to_string()), there, "{text}");
+    }
     // Cells without a value: an outline and a dash each.
     let lines = |color: &str| svg.matches(&format!("stroke=\"{color}\"")).count();
     assert_eq!(lines("#DDE1E6"), 3);
