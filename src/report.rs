@@ -7,22 +7,25 @@
 //! report.md           the same for GitHub, with links to the figures
 //! tables/NAME.csv     all digits of every table
 //! figures/NAME.svg    every figure
+//! files.sha256        the hashes of these files, so that the next report here may remove them
 //! ```
 
 pub mod csv;
 pub mod document;
 pub mod figures;
+mod folder;
 pub mod html;
 pub mod markdown;
 mod text;
 
 pub use document::{Align, Block, Cell, Claim, Column, Document, Figure, Section, Table, Verdict};
 pub use figures::FigureError;
-pub(crate) use text::{grouped, number};
+pub(crate) use text::{grouped, number, percent};
 
 use crate::Error;
-use crate::files::{check_writable as check_file, write_whole};
+use crate::files::check_writable as check_file;
 use crate::probe::Probe;
+use folder::Folder;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -71,35 +74,37 @@ pub enum ReportError {
 /// Writes the report into the folder `dir`, which is made if need be: `report.html`,
 /// `report.md`, `tables/*.csv` and `figures/*.svg`.
 ///
-/// Each file is written whole or not at all, those that point at others last. Other files
-/// in the folder stay.
+/// Each file is written whole or not at all, those that point at others last. Files that an
+/// earlier report wrote there and this one has not are removed, unless they were changed; other
+/// files in the folder stay.
 ///
 /// # Errors
 /// [`Error::Report`]: before anything is written if a name is not allowed or used twice,
-/// or a row does not fit its table; or if a file cannot be written.
+/// or a row does not fit its table; or if a file cannot be written or removed.
 pub fn write(dir: &Path, document: &Document) -> Result<(), Error> {
-    let parts = Parts::of(document)?;
-    for (folder, used) in [
-        ("tables", !parts.tables.is_empty()),
-        ("figures", !parts.figures.is_empty()),
-        ("", true),
-    ] {
-        if used {
-            let path = dir.join(folder);
-            std::fs::create_dir_all(&path).map_err(|source| ReportError::Io { path, source })?;
-        }
+    write_with(dir, document, None)
+}
+
+/// [`write`](fn@write), with a table that is not in the document.
+pub(crate) fn write_with(
+    dir: &Path,
+    document: &Document,
+    other: Option<&Table>,
+) -> Result<(), Error> {
+    let mut parts = Parts::of(document)?;
+    if let Some(table) = other {
+        parts.table(table)?;
     }
+    let mut folder = Folder::open(dir)?;
     for figure in parts.figures {
-        let file = dir.join("figures").join(format!("{}.svg", figure.name));
-        write_file(file, &figure.svg)?;
+        folder.write(&format!("figures/{}.svg", figure.name), &figure.svg)?;
     }
     for table in parts.tables {
-        let file = dir.join("tables").join(format!("{}.csv", table.name));
-        write_file(file, &csv::table(table))?;
+        folder.write(&format!("tables/{}.csv", table.name), &csv::table(table))?;
     }
-    write_file(dir.join("report.md"), &markdown::document(document))?;
-    write_file(dir.join("report.html"), &html::document(document))?;
-    Ok(())
+    folder.write("report.md", &markdown::document(document))?;
+    folder.write("report.html", &html::document(document))?;
+    Ok(folder.finish()?)
 }
 
 /// Makes the folder `dir` if need be, and sees whether files can be written there.
@@ -118,10 +123,6 @@ pub fn check_writable(dir: &Path) -> Result<(), Error> {
         let path = dir.into();
         ReportError::Io { path, source }.into()
     })
-}
-
-fn write_file(path: PathBuf, text: &str) -> Result<(), ReportError> {
-    write_whole(&path, text.as_bytes()).map_err(|source| ReportError::Io { path, source })
 }
 
 /// What becomes a file of its own.
@@ -146,11 +147,7 @@ impl<'a> Parts<'a> {
     fn collect(&mut self, blocks: &'a [Block]) -> Result<(), ReportError> {
         for block in blocks {
             match block {
-                Block::Table(table) => {
-                    self.check_name("table", &table.name)?;
-                    check_rows(table)?;
-                    self.tables.push(table);
-                }
+                Block::Table(table) => self.table(table)?,
                 Block::Figure(figure) => {
                     self.check_name("figure", &figure.name)?;
                     self.figures.push(figure);
@@ -162,10 +159,16 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
+    fn table(&mut self, table: &'a Table) -> Result<(), ReportError> {
+        self.check_name("table", &table.name)?;
+        check_rows(table)?;
+        self.tables.push(table);
+        Ok(())
+    }
+
     fn check_name(&mut self, what: &'static str, name: &str) -> Result<(), ReportError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let name = name.to_string();
-        if !(1..=100).contains(&name.len()) || !name.chars().all(allowed) {
+        if !is_name(&name) {
             return Err(ReportError::Name { what, name });
         }
         if !self.names.insert((what, name.to_ascii_lowercase())) {
@@ -173,6 +176,12 @@ impl<'a> Parts<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether it can name a file or a link.
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=100).contains(&name.len()) && name.chars().all(allowed)
 }
 
 fn check_rows(table: &Table) -> Result<(), ReportError> {

@@ -4,7 +4,7 @@
 //! check it.
 
 use super::document::{Align, Block, Cell, Claim, Document, Figure, Section, Table, Verdict};
-use super::text::{Span, clean, decimal, plain, spans};
+use super::text::{Span, clean, decimal, percent, plain, spans};
 use super::{csv, figures};
 
 const STYLE: &str = include_str!("style.css");
@@ -127,7 +127,7 @@ fn cell_html(cell: &Cell) -> String {
         Cell::Text(text) => inline(text),
         Cell::Number { value, decimals } => decimal(*value, *decimals),
         Cell::Percent { value, decimals } => {
-            format!("{}\u{202f}%", decimal(value * 100.0, *decimals))
+            format!("{}\u{202f}%", escape(&percent(*value, *decimals)))
         }
         Cell::Missing => "<span class=\"missing\">—</span>".into(),
         Cell::Verdict(found) => verdict(*found),

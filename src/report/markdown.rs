@@ -2,7 +2,7 @@
 
 use super::document::{Align, Block, Cell, Claim, Document, Table};
 use super::html;
-use super::text::{Span, clean, decimal, plain, spans};
+use super::text::{Span, clean, decimal, percent, plain, spans};
 
 /// The report; its figures are links to `figures/NAME.svg`.
 #[must_use]
@@ -94,7 +94,10 @@ fn cell_text(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => inline(text, Place::Table),
         Cell::Number { value, decimals } => decimal(*value, *decimals),
-        Cell::Percent { value, decimals } => format!("{} %", decimal(value * 100.0, *decimals)),
+        Cell::Percent { value, decimals } => {
+            let text = percent(*value, *decimals);
+            format!("{} %", text.replace('<', "\\<").replace('>', "\\>"))
+        }
         Cell::Missing => "—".into(),
         Cell::Verdict(verdict) => format!("{} {verdict}", verdict.mark()),
     }

@@ -301,6 +301,7 @@ fn a_report_is_written_whole() {
         "a-table.csv",
         "a_figure.svg",
         "figures",
+        "files.sha256",
         "report.html",
         "report.md",
         "tables",

@@ -114,6 +114,20 @@ pub(super) fn decimal(x: f64, decimals: u8) -> String {
     }
 }
 
+/// A share as a percentage without its sign: [`decimal`], but for shares that are rounded to
+/// all or nothing and are neither, `<1` and `>99`, or `<0.01` and `>99.99`.
+pub(crate) fn percent(share: f64, decimals: u8) -> String {
+    let text = decimal(100.0 * share, decimals);
+    let least = 0.1f64.powi(i32::from(decimals.min(17)));
+    if share > 0.0 && text == decimal(0.0, decimals) {
+        format!("<{}", decimal(least, decimals))
+    } else if share < 1.0 && text == decimal(100.0, decimals) {
+        format!(">{}", decimal(100.0 - least, decimals))
+    } else {
+        text
+    }
+}
+
 /// Commas between thousands of digits with or without decimals.
 pub(crate) fn grouped(digits: &str) -> String {
     let whole = digits.find('.').unwrap_or(digits.len());
@@ -177,6 +191,26 @@ mod tests {
             "\u{fffd}\u{fffd}[0m\u{fffd}"
         );
         assert_eq!(plain("a **b**\n`c` *d*"), "a b c *d*");
+    }
+
+    #[test]
+    fn only_none_and_all_are_0_and_100_percent() {
+        for (share, decimals, expected) in [
+            (0.0, 0, "0"),
+            (0.004, 0, "<1"),
+            (0.006, 0, "1"),
+            (0.994, 0, "99"),
+            (0.996, 0, ">99"),
+            (1.0, 0, "100"),
+            (1e-9, 2, "<0.01"),
+            (0.5, 2, "50.00"),
+            (0.99999, 2, ">99.99"),
+            (1.001, 0, "100"),
+            (-0.001, 0, "0"),
+            (f64::NAN, 0, "NaN"),
+        ] {
+            assert_eq!(percent(share, decimals), expected);
+        }
     }
 
     #[test]

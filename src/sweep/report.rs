@@ -9,8 +9,8 @@ mod text;
 use super::Value;
 use super::groups::{Axis, Group, Groups};
 use super::store::Index;
-use crate::report::{self, Document, ReportError, csv, markdown};
-use crate::{Error, files};
+use crate::Error;
+use crate::report::{self, Document, csv, markdown};
 use std::path::Path;
 
 /// The order of the groups in tables.
@@ -82,8 +82,8 @@ impl Report {
     }
 
     /// Everything, for [`report::write`](fn@report::write), of bounded size: at most 1,000
-    /// rows of groups, 24 heat maps, 24 charts of curves with ten lines each, and 12 with a
-    /// dot for each run. It says what is left out.
+    /// rows of groups, 24 heat maps, 24 charts of curves with ten lines each, and 12 with
+    /// a dot for each run, 400 of a group at most. It says what is left out.
     ///
     /// # Errors
     /// If a figure cannot be drawn.
@@ -96,19 +96,9 @@ impl Report {
     /// `tables/all_groups.csv`, the same as [`Self::csv`].
     ///
     /// # Errors
-    /// If a figure cannot be drawn or a file not be written.
+    /// If a figure cannot be drawn, or a file not be written or removed.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
-        let document = self.document()?;
-        let folder = dir.join("tables");
-        let failed = |path: &Path, source| ReportError::Io {
-            path: path.into(),
-            source,
-        };
-        std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
-        let path = folder.join("all_groups.csv");
-        let csv = self.csv();
-        files::write_whole(&path, csv.as_bytes()).map_err(|e| failed(&path, e))?;
-        report::write(dir, &document)
+        report::write_with(dir, &self.document()?, Some(&tables::all(self)))
     }
 
     /// The groups in the order of tables.

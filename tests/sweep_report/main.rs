@@ -1,5 +1,6 @@
 //! `fanin sweep report`: from a store to statistics, tables and figures.
 
+mod folder;
 mod reach;
 mod reports;
 mod statistics;

@@ -120,15 +120,15 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), Failure> {
         Format::Csv => report.csv(),
         Format::Json => report.json(),
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
+    // First: whoever reads the table may have enough of it early.
     if let Some(dir) = &args.out {
         report.write(dir)?;
         // Not among what a program reads.
         eprintln!("report: {}", dir.join("report.html").display());
     }
-    Ok(())
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// Why there is nothing to report.
@@ -140,7 +140,11 @@ fn nothing(args: &ReportArgs, groups: &Groups) -> String {
         }
         _ => {
             let conditions = args.conditions.join(" --where ");
-            format!("{dir}: none of the {runs} runs matches --where {conditions}")
+            let none = match runs {
+                1 => "the only run does not match".to_string(),
+                n => format!("none of the {n} runs matches"),
+            };
+            format!("{dir}: {none} --where {conditions}")
         }
     }
 }
