@@ -30,9 +30,10 @@ pub use reach::{Reach, ReachError};
 use super::store::{Index, StoreError};
 use super::{Outcome, Selection, Spec, Value};
 use crate::stats::{Summary, median, wilson};
-use collect::{Cell, Collected};
+use collect::{Cell, Codes, Collected};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 /// What is grouped, and how.
@@ -235,6 +236,9 @@ pub struct Groups {
     pub axes: Vec<Axis>,
     /// The keys that vary too but say nothing of their own.
     pub following: Vec<Follows>,
+    /// The keys that vary inside groups: what the statistics are over. Those that
+    /// [follow](Self::following) from others are not among them.
+    pub pooled: Vec<Key>,
     /// The test accuracy that [`Group::reached`], [`Group::steps_to_reach`] and
     /// [`Best::steps_to_reach`] are about.
     pub reach: Reach,
@@ -308,13 +312,34 @@ impl Groups {
         let ranks_of_by: Vec<Vec<u32>> = by.iter().map(ranks).collect();
         let by_axes: Vec<Axis> = by.iter().map(axis).collect();
 
-        let mut groups: BTreeMap<Vec<usize>, Cell> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<usize>, (Box<Codes>, Cell)> = BTreeMap::new();
+        // Of the keys, whether their values differ in a group.
+        let mut differ = [false; Key::COUNT];
         for (codes, cell) in std::mem::take(&mut collected.cells) {
             let ranks = by.iter().zip(&ranks_of_by);
             let places = ranks.map(|(key, ranks)| ranks[codes[key.index()] as usize] as usize);
-            groups.entry(places.collect()).or_default().append(cell)?;
+            match groups.entry(places.collect()) {
+                Entry::Vacant(entry) => {
+                    entry.insert((codes, cell));
+                }
+                Entry::Occupied(entry) => {
+                    let (first, known) = entry.into_mut();
+                    let pairs = first.iter().zip(codes.iter());
+                    for (differ, (a, b)) in differ.iter_mut().zip(pairs) {
+                        *differ |= a != b;
+                    }
+                    known.append(cell)?;
+                }
+            }
         }
-        let groups = groups.into_iter().map(|(places, cell)| {
+        let mut cells = groups.values().map(|(_, cell)| cell);
+        let seeds_differ = cells.any(Cell::has_several_seeds);
+        let pooled = independent
+            .iter()
+            .filter(|key| differ[key.index()])
+            .copied();
+        let pooled = pooled.chain(seeds_differ.then_some(Key::SEED)).collect();
+        let groups = groups.into_iter().map(|(places, (_, cell))| {
             let axes = by_axes.iter().zip(&places);
             let key = axes.map(|(axis, place)| axis.values[*place].clone());
             Group::of(key.collect(), places, cell)
@@ -324,7 +349,7 @@ impl Groups {
             let values = &collected.columns[key.index()].values;
             values.get(code as usize).cloned().flatten()
         };
-        let config = |codes: &collect::Codes| {
+        let config = |codes: &Codes| {
             let values = independent.iter().map(|key| value(key, codes[key.index()]));
             values.collect()
         };
@@ -340,6 +365,7 @@ impl Groups {
             groups,
             axes,
             following,
+            pooled,
             reach: options.reach,
             counts: collected.counts,
             runs,
@@ -363,15 +389,5 @@ impl Groups {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
-    }
-
-    /// The keys that vary within groups: what the statistics are over. Those that
-    /// [follow](Self::following) from others are not among them.
-    #[must_use]
-    pub fn pooled(&self) -> Vec<Key> {
-        let by = |key: &Key| self.by.iter().any(|axis| axis.key == *key);
-        let keys = self.axes.iter().map(|axis| axis.key);
-        let seed = (self.origin.seeds > 1).then_some(Key::SEED);
-        keys.chain(seed).filter(|key| !by(key)).collect()
     }
 }

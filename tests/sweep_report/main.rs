@@ -2,6 +2,7 @@
 
 mod folder;
 mod reach;
+mod readable;
 mod reports;
 mod statistics;
 mod stores;

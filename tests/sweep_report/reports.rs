@@ -298,7 +298,7 @@ fn the_manifest_gives_the_name_and_the_order() {
         .stderr(contains("sweep.json"));
 }
 
-fn paragraphs(report: &Report) -> String {
+pub fn paragraphs(report: &Report) -> String {
     let document = report.document().expect("figures can be drawn");
     let blocks = document
         .sections
@@ -357,7 +357,7 @@ fn a_report_of_many_groups_stays_small_and_says_so() {
     let one = groups(&store, Some(&["init"]), &[]);
     let said = paragraphs(&Report::new("n", one, &index(&store)));
     assert!(
-        said.contains("2 groups have more than 400 runs and are not drawn"),
+        said.contains("2 groups have more than 400 runs: of their runs 400 each are drawn"),
         "{said}"
     );
 }
@@ -402,8 +402,8 @@ fn damage_is_noted() {
     let report = Report::new("n", read, &index);
     for text in [
         "1 run with more than one result",
-        "1 damaged lines",
-        "1 records are not those",
+        "1 damaged line was left out",
+        "1 record is not that of",
     ] {
         assert!(
             report.notes.iter().any(|note| note.contains(text)),

@@ -89,7 +89,7 @@ fn statistics_of_a_group() {
         [Some(Value::Text("lecun_normal".into()))]
     );
     assert_eq!((groups.failures.len(), groups.counts.failed), (6, 6));
-    assert_eq!(names(groups.pooled()), ["seed"]);
+    assert_eq!(names(groups.pooled.clone()), ["seed"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn groups_are_of_keys_that_vary_on_their_own() {
         keys,
         ["relu off", "relu input", "sigmoid off", "sigmoid input"]
     );
-    assert!(groups.pooled().is_empty(), "{:?}", groups.pooled());
+    assert!(groups.pooled.is_empty(), "{:?}", groups.pooled);
     let follows: Vec<_> = groups.following.iter().map(|f| f.key.name()).collect();
     assert!(follows.contains(&"lr") && follows.contains(&"output_activation"));
 
@@ -164,7 +164,16 @@ fn groups_are_of_keys_that_vary_on_their_own() {
     assert_eq!(by, ["lr", "bn_eval"]);
     assert_eq!(keys.len(), 4);
     assert_eq!(&keys[..2], ["0.1 none", &keys[1]]);
-    assert_eq!(names(groups.pooled()), ["activation", "batch_norm"]);
+    // They follow from the keys of the groups.
+    assert_eq!(names(groups.pooled.clone()), [""; 0]);
+    let (_, _, groups) = axes_of(zip, Some(&["lr"]));
+    assert_eq!(names(groups.pooled.clone()), ["batch_norm"]);
+
+    let seeds = "[[zip]]\nlr = [3.0, 0.1, 1.0]\nseed = [1, 2, 2]\n";
+    let (_, _, groups) = axes_of(seeds, Some(&["lr"]));
+    assert_eq!(names(groups.pooled.clone()), [""; 0]);
+    let (_, _, groups) = axes_of(seeds, Some(&["steps"]));
+    assert_eq!(names(groups.pooled.clone()), ["lr", "seed"]);
 
     let (by, keys, _) = axes_of("[grid]\nseed = [10, 9]\n", Some(&["seed", "loss"]));
     assert_eq!(

@@ -71,6 +71,7 @@ impl Results {
                 .map(|a| 100.0 * a)
                 .collect(),
             reference: study.published.map(|p| 100.0 * p.accuracy),
+            marked: None,
         });
         let svg = figures::strips(&StripChart {
             title: String::new(),

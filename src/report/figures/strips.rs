@@ -48,9 +48,12 @@ pub struct Strip {
     pub values: Vec<f64>,
     /// What they are to be compared with.
     pub reference: Option<f64>,
+    /// What is marked, where `values` are only some of all. `None`: what they give, if there
+    /// are at least two.
+    pub marked: Option<f64>,
 }
 
-/// What is marked in each row: of all values that are numbers, drawn or not.
+/// What is marked in each row with two values or more: of all that are numbers, drawn or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mark {
     /// The median.
@@ -73,6 +76,15 @@ impl Mark {
             Self::Median => "median",
             Self::Mean => "mean",
         }
+    }
+}
+
+impl Strip {
+    /// Where the mark is.
+    fn mark(&self, mark: Mark) -> Option<f64> {
+        // One value is seen without.
+        let several = || (self.values.len() > 1).then(|| mark.of(&self.values));
+        self.marked.or_else(|| several().flatten())
     }
 }
 
@@ -105,7 +117,7 @@ pub fn strips(chart: &StripChart) -> Result<String, FigureError> {
     let fullest = chart.strips.iter().map(|strip| strip.values.len()).max();
     let radius = RADII[usize::from(fullest > Some(MANY))];
     let values = chart.strips.iter().flat_map(|strip| {
-        let others = [strip.reference, chart.mark.of(&strip.values)];
+        let others = [strip.reference, strip.mark(chart.mark)];
         let others = others.into_iter().flatten();
         strip.values.iter().copied().chain(others)
     });
@@ -158,7 +170,7 @@ fn draw_strip(
     if let Some(x) = strip.reference.and_then(|value| ruler.at(value)) {
         draw_reference(canvas, x, y)?;
     }
-    match mark.of(&strip.values).and_then(|value| ruler.at(value)) {
+    match strip.mark(mark).and_then(|value| ruler.at(value)) {
         Some(x) => draw_mark(canvas, x, y),
         None => Ok(()),
     }
@@ -221,7 +233,9 @@ fn draw_legend(canvas: &mut Canvas<'_>, chart: &StripChart, y: f64) -> Drawn {
         false => &chart.dot,
     };
     entry(canvas, dot, 0)?;
-    entry(canvas, chart.mark.name(), 1)?;
+    if chart.strips.iter().any(|s| s.mark(chart.mark).is_some()) {
+        entry(canvas, chart.mark.name(), 1)?;
+    }
     let referenced = chart.strips.iter().any(|strip| strip.reference.is_some());
     match referenced && !chart.reference.is_empty() {
         true => entry(canvas, &chart.reference, 2),

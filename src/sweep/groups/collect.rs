@@ -33,12 +33,26 @@ pub(super) struct Cell {
     /// Times from start to end.
     pub seconds: Vec<f64>,
     pub curve: Curve,
+    /// The least and the greatest seed.
+    pub seeds: Option<(u64, u64)>,
 }
 
 impl Cell {
+    pub fn has_several_seeds(&self) -> bool {
+        self.seeds.is_some_and(|(least, greatest)| least < greatest)
+    }
+
+    fn note_seeds(&mut self, (least, greatest): (u64, u64)) {
+        let known = self.seeds.get_or_insert((least, greatest));
+        *known = (known.0.min(least), known.1.max(greatest));
+    }
+
     /// Takes the runs of another.
     pub fn append(&mut self, mut other: Self) -> Result<(), TryReserveError> {
         self.counts.add(other.counts);
+        if let Some(seeds) = other.seeds {
+            self.note_seeds(seeds);
+        }
         for (into, from) in [
             (&mut self.accuracies, &mut other.accuracies),
             (&mut self.reached, &mut other.reached),
@@ -166,6 +180,7 @@ impl Collected {
             Entry::Vacant(entry) => entry.insert(Cell::default()),
         };
         cell.counts.add(counts);
+        cell.note_seeds((seed, seed));
         if !outcome.has_result() {
             self.note_failure(codes, outcome, seed);
             return Ok(());

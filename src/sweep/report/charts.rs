@@ -20,7 +20,8 @@ const MOST_LINES: usize = 10;
 const MOST_BANDS: usize = 6;
 /// Colours that can be told apart; lines beyond are dashed.
 const COLORS: usize = 7;
-/// Charts with a dot for each run, their rows, and the dots of a row.
+/// Charts with a dot for each run, their rows, and the dots of a row: of more runs some are
+/// drawn.
 const MOST_STRIP_CHARTS: usize = 12;
 const MOST_STRIPS: usize = 40;
 const MOST_DOTS: usize = 400;
@@ -169,7 +170,7 @@ pub(super) fn curves(groups: &Groups) -> Result<Vec<Block>, Error> {
             let points = points.map(|p| (p.step as f64, 100.0 * p.mean)).collect();
             let mut series = Series::new(&name, place(group), points);
             series.dashed = place(group) >= COLORS;
-            if banded && spread {
+            if banded && group.curve.iter().any(|p| p.n > 1) {
                 let band = group.curve.iter();
                 let band = band.map(|p| (p.step as f64, 100.0 * p.min, 100.0 * p.max));
                 series.band = band.collect();
@@ -214,7 +215,7 @@ pub(super) fn curves(groups: &Groups) -> Result<Vec<Block>, Error> {
 /// The final accuracy of every run, a row for each value of the first two axes.
 pub(super) fn strips(groups: &Groups) -> Result<Vec<Block>, Error> {
     let within: Vec<usize> = varying(groups).into_iter().take(2).collect();
-    let drawn = |group: &&&Group| (1..=MOST_DOTS).contains(&group.accuracies.len());
+    let drawn = |group: &&&Group| !group.accuracies.is_empty();
     let mut charts: Vec<(&str, Vec<&Group>)> = Vec::new();
     let slices = slices(groups, &within);
     for slice in &slices {
@@ -227,7 +228,7 @@ pub(super) fn strips(groups: &Groups) -> Result<Vec<Block>, Error> {
                 .map(|rows| (slice.title.as_str(), rows.to_vec())),
         );
     }
-    let dot = match groups.pooled()[..] {
+    let dot = match groups.pooled[..] {
         [Key::SEED] => "a seed",
         _ => "a run",
     };
@@ -244,8 +245,9 @@ pub(super) fn strips(groups: &Groups) -> Result<Vec<Block>, Error> {
                     false => names.join(", "),
                 },
                 color: within.first().map_or(0, |&i| group.places[i]),
-                values: group.accuracies.iter().map(|a| 100.0 * a).collect(),
+                values: thinned(&group.accuracies).map(|a| 100.0 * a).collect(),
                 reference: None,
+                marked: group.accuracy.filter(|a| a.n > 1).map(|a| 100.0 * a.median),
             }
         });
         let svg = figures::strips(&StripChart {
@@ -256,23 +258,38 @@ pub(super) fn strips(groups: &Groups) -> Result<Vec<Block>, Error> {
             dot: dot.into(),
             reference: String::new(),
         })?;
-        let caption = format!("Final test accuracy of every run{}", of(title));
+        let all = rows.iter().all(|group| group.accuracies.len() <= MOST_DOTS);
+        let which = if all { "every run" } else { "runs" };
+        let caption = format!("Final test accuracy of {which}{}", of(title));
         blocks.push(figure("runs", i, caption, svg));
     }
-    let full = groups
-        .groups
-        .iter()
-        .filter(|g| g.accuracies.len() > MOST_DOTS);
-    match full.count() {
-        0 => {}
-        n => blocks.push(paragraph(&format!(
-            "{} groups have more than {MOST_DOTS} runs and are not drawn. `--where KEY=VALUE` \
-             selects runs, `--by KEY,…` makes smaller groups of more keys.",
+    let full = groups.groups.iter();
+    let said = match full.filter(|g| g.accuracies.len() > MOST_DOTS).count() {
+        0 => None,
+        1 => Some(format!(
+            "One group has more than {MOST_DOTS} runs: of its runs {MOST_DOTS} are drawn"
+        )),
+        n => Some(format!(
+            "{} groups have more than {MOST_DOTS} runs: of their runs {MOST_DOTS} each are drawn",
             count(n)
-        ))),
-    }
+        )),
+    };
+    blocks.extend(said.map(|said| {
+        paragraph(&format!(
+            "{said}, at equal distances in the order of their accuracies, the least and the \
+             greatest among them. The median is that of all."
+        ))
+    }));
     blocks.extend(left_out("charts", MOST_STRIP_CHARTS, charts.len()));
     Ok(blocks)
+}
+
+/// All of the values, which ascend, or [`MOST_DOTS`] of them: the first, the last, and others
+/// at equal distances between.
+fn thinned(values: &[f64]) -> impl Iterator<Item = f64> {
+    let shown = values.len().min(MOST_DOTS);
+    let last = values.len().saturating_sub(1);
+    (0..shown).map(move |i| values[i * last / (shown - 1).max(1)])
 }
 
 /// `: depth 4.`

@@ -1,6 +1,6 @@
 //! The sections of the report.
 
-use super::tables::{self, ENDS, literal, runs};
+use super::tables::{self, ENDS, counted, literal, runs};
 use super::{Report, charts, count, shown};
 use crate::Error;
 use crate::report::{Block, Document, Section};
@@ -30,19 +30,29 @@ pub(super) fn notes(groups: &Groups, index: &Index) -> Vec<String> {
     if let Some(first) = index.damage().first() {
         let lines: u64 = index.damage().iter().map(|damage| damage.lines).sum();
         notes.push(format!(
-            "{lines} damaged lines were left out; the first: {first}"
+            "{} left out; the first: {first}",
+            were(lines as usize, "damaged line")
         ));
     }
     if let Some(first) = index.torn().first() {
         notes.push(format!(
-            "{} segments end in a record that is incomplete, as while they are written; the \
-             first: {first}",
-            index.torn().len()
+            "{} in a record that is incomplete, as while it is written; the first: {first}",
+            match index.torn().len() {
+                1 => "1 segment ends".into(),
+                n => format!("{} segments end", count(n)),
+            }
         ));
     }
     if let Some((n, first)) = &groups.unreadable {
         notes.push(format!(
-            "{n} records are not those of training runs and were left out; the first: {first}"
+            "{} left out; the first: {first}",
+            match n {
+                1 => "1 record is not that of a training run and was".into(),
+                n => format!(
+                    "{} records are not those of training runs and were",
+                    count(*n)
+                ),
+            }
         ));
     }
     if !groups.has_curves {
@@ -53,6 +63,12 @@ pub(super) fn notes(groups: &Groups, index: &Index) -> Vec<String> {
         );
     }
     notes
+}
+
+/// `1 line was`, `2 lines were`
+fn were(n: usize, what: &str) -> String {
+    let were = if n == 1 { "was" } else { "were" };
+    format!("{} {were}", counted(n, what))
 }
 
 pub(super) fn document(report: &Report) -> Result<Document, Error> {
@@ -82,9 +98,9 @@ pub(super) fn document(report: &Report) -> Result<Document, Error> {
     Ok(Document {
         title: format!("Sweep {}", literal(&report.name)),
         subtitle: format!(
-            "{} in {} groups; fanin {}",
+            "{} in {}; fanin {}",
             runs(all),
-            count(groups.groups.len()),
+            counted(groups.groups.len(), "group"),
             env!("CARGO_PKG_VERSION")
         ),
         sections,
@@ -98,19 +114,23 @@ fn summary(report: &Report) -> Section {
         .iter()
         .map(|axis| format!("`{}`", axis.key))
         .collect();
-    let pooled: Vec<String> = groups
-        .pooled()
-        .iter()
-        .map(|key| format!("`{key}`"))
-        .collect();
-    let mut text = match by.is_empty() {
-        true => "All runs are one group".to_string(),
-        false => format!("Runs with the same {} are a group", listed(&by)),
+    let pooled: Vec<String> = groups.pooled.iter().map(|key| format!("`{key}`")).collect();
+    let mut text = varying(groups);
+    text += &match by.is_empty() {
+        true => " All runs are one group".to_string(),
+        false => format!(" Runs with the same {} are a group", listed(&by)),
     };
     text += &match pooled.is_empty() {
-        true => "; nothing else varies.".to_string(),
+        true => ", in which nothing varies.".to_string(),
         false => format!("; the statistics are over {}.", listed(&pooled)),
     };
+    let others: Vec<String> = pooled.into_iter().filter(|key| key != "`seed`").collect();
+    if !others.is_empty() {
+        text += &format!(
+            " The groups mix runs with different {}: their spread is not that of seeds alone.",
+            listed(&others)
+        );
+    }
     text += " The accuracy is that on the test images, and the final one the last that was \
              measured";
     let counts = &groups.counts;
@@ -139,6 +159,28 @@ fn summary(report: &Report) -> Section {
     blocks.extend(notes.map(|note| paragraph(&format!("**Note.** {}", literal(note)))));
     blocks.push(Block::KeyValues(facts(groups)));
     section("summary", "In short", blocks)
+}
+
+/// Which keys are not the same in all runs.
+fn varying(groups: &Groups) -> String {
+    let seed = (groups.origin.seeds > 1).then_some(Key::SEED);
+    let keys = groups.axes.iter().map(|axis| axis.key).chain(seed);
+    let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+    let following = groups.following.iter();
+    let following: Vec<String> = following.map(|f| format!("`{}`", f.key)).collect();
+    let (vary, them) = match keys.len() {
+        0 => return "Nothing varies among the runs.".into(),
+        1 => ("varies", "it"),
+        _ => ("vary", "them"),
+    };
+    let with = match following.is_empty() {
+        true => String::new(),
+        false => format!(", and with {them} {}", listed(&following)),
+    };
+    format!(
+        "{} {vary} among the runs{with}; all else is the same.",
+        listed(&keys)
+    )
 }
 
 fn facts(groups: &Groups) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! The tables of the report.
 
 use super::{Report, shown as value_text};
-use crate::report::{Cell, Column, Table};
+use crate::report::{Cell, Column, Table, percent};
 use crate::sweep::Value;
 use crate::sweep::groups::{Axis, Counts, Group};
 
@@ -108,6 +108,8 @@ pub(super) fn shown(report: &Report, most: usize) -> Table {
             row.push(Cell::text("all"));
         }
         let a = group.accuracy;
+        // A median and extremes of one run would be taken for more.
+        let spread = a.filter(|a| a.n > 1);
         let points = |x: Option<f64>| Cell::number(x.map(|x| 100.0 * x), 2);
         row.extend([
             Cell::number(group.n() as f64, 0),
@@ -115,13 +117,13 @@ pub(super) fn shown(report: &Report, most: usize) -> Table {
             points(a.and_then(half_interval)),
             Cell::percent(group.share_reached(), 0),
             Cell::number(group.steps_to_reach, 0),
-            Cell::percent(a.map(|a| a.median), 2),
-            Cell::percent(a.map(|a| a.min), 2),
-            Cell::percent(a.map(|a| a.max), 2),
+            Cell::percent(spread.map(|a| a.median), 2),
+            Cell::percent(spread.map(|a| a.min), 2),
+            Cell::percent(spread.map(|a| a.max), 2),
             points(a.and_then(|a| a.sd)),
-            match group.share_reached_ci95() {
+            match group.share_reached_ci95().filter(|_| group.n() > 1) {
                 Some((low, high)) => {
-                    Cell::text(format!("{:.0}–{:.0} %", 100.0 * low, 100.0 * high))
+                    Cell::text(format!("{}–{} %", percent(low, 0), percent(high, 0)))
                 }
                 None => Cell::Missing,
             },
@@ -214,9 +216,14 @@ pub(super) fn failures(report: &Report) -> Table {
 
 /// `1 run`, `2 runs`
 pub(super) fn runs(n: usize) -> String {
+    counted(n, "run")
+}
+
+/// `1 group`, `2 groups`
+pub(super) fn counted(n: usize, what: &str) -> String {
     match n {
-        1 => "1 run".into(),
-        n => format!("{} runs", super::count(n)),
+        1 => format!("1 {what}"),
+        n => format!("{} {what}s", super::count(n)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::tables::{ENDS, End, half_interval, runs};
 use super::{Report, Sort, count, shown};
-use crate::report::grouped;
+use crate::report::{grouped, percent};
 use crate::sweep::Value;
 use crate::sweep::groups::Group;
 use std::fmt::Write;
@@ -34,7 +34,7 @@ pub(super) fn text(report: &Report) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}: {}", report.name, head(report));
     let by: Vec<&str> = groups.by.iter().map(|axis| axis.key.name()).collect();
-    let over: Vec<&str> = groups.pooled().iter().map(|key| key.name()).collect();
+    let over: Vec<&str> = groups.pooled.iter().map(|key| key.name()).collect();
     let or = |names: Vec<&str>, none: &str| match names.is_empty() {
         true => none.to_string(),
         false => names.join(", "),
@@ -172,6 +172,8 @@ fn number_columns(report: &Report, groups: &[&Group]) -> Vec<Column> {
             .map(|group| cell(group).unwrap_or_else(|| "—".into()))
             .collect(),
     };
+    // A median and a range of one run would be taken for more.
+    let spread = |g: &Group| g.accuracy.filter(|a| a.n > 1);
     let reach = report.groups.reach;
     let mut columns = vec![
         column("n", &|g| Some(count(g.n()))),
@@ -181,14 +183,14 @@ fn number_columns(report: &Report, groups: &[&Group]) -> Vec<Column> {
             Some(format!("{:.2}{}", 100.0 * a.mean, half.unwrap_or_default()))
         }),
         column("median", &|g| {
-            Some(format!("{:.2}", 100.0 * g.accuracy?.median))
+            Some(format!("{:.2}", 100.0 * spread(g)?.median))
         }),
         column("range", &|g| {
-            let a = g.accuracy?;
+            let a = spread(g)?;
             Some(format!("{:.1}–{:.1}", 100.0 * a.min, 100.0 * a.max))
         }),
         column(&format!("≥{reach} %"), &|g| {
-            Some(format!("{:.0} %", 100.0 * g.share_reached()?))
+            Some(format!("{} %", percent(g.share_reached()?, 0)))
         }),
         column(&format!("to {reach}"), &|g| {
             Some(grouped(&format!("{:.0}", g.steps_to_reach?)))
