@@ -259,9 +259,11 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Reads all records once. Of a run about 150 bytes are kept if it is one of a few in
-    /// its group, 30 of one of many; of the curves one point for each evaluated step of runs
-    /// that differ in nothing but the seed.
+    /// Reads all records once. Meanwhile it takes, measured with 14,400 runs, up to 120 bytes
+    /// for each run of a large group. One that is alone in its group takes up to 1.5 kB, and
+    /// 80 bytes for each of its evaluations: a curve has its points once for all runs that
+    /// differ in nothing but the seed. What it returns has 8 bytes for each run, and for each
+    /// group 0.5 kB and 40 bytes for each point of its curve.
     ///
     /// # Errors
     /// As [`Index::visit`]; [`StoreError::Memory`].

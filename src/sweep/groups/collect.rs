@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, TryReserveError};
 /// it is asked for.
 pub(super) type Codes = [u32; Key::COUNT];
 
-/// Points of curves that are kept at most: 48 bytes each, and more in the tree.
+/// Points of curves that are kept at most: up to 80 bytes each with the trees that they are
+/// in, so 320 MB.
 const MAX_POINTS: usize = 4_000_000;
 /// Seeds that are told apart.
 const MAX_SEEDS: usize = 100_000;
