@@ -130,7 +130,8 @@ fn by_ending(file: &Path) -> Format {
 
 fn failure(error: ExportError, file: Option<&Path>) -> Failure {
     match (error, file) {
-        (ExportError::Write(error), None) if error.kind() == ErrorKind::BrokenPipe => {
+        // Stdout, or a pipe that is named.
+        (ExportError::Write(error), _) if error.kind() == ErrorKind::BrokenPipe => {
             Failure::BrokenPipe
         }
         (ExportError::Write(error), Some(file)) => {
