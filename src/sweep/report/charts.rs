@@ -274,12 +274,13 @@ pub(super) fn strips(groups: &Groups) -> Result<Vec<Block>, Error> {
             count(n)
         )),
     };
-    blocks.extend(said.map(|said| {
-        paragraph(&format!(
+    if let Some(said) = said {
+        let text = format!(
             "{said}, at equal distances in the order of their accuracies, the least and the \
              greatest among them. The median is that of all."
-        ))
-    }));
+        );
+        blocks.insert(0, paragraph(&text));
+    }
     blocks.extend(left_out("charts", MOST_STRIP_CHARTS, charts.len()));
     Ok(blocks)
 }
