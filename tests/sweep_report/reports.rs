@@ -205,67 +205,6 @@ fn nothing_to_report_is_a_failure() {
 }
 
 #[test]
-fn a_report_in_a_folder() {
-    let folder = TempDir::new().expect("a folder");
-    let (dir, out) = (folder.path().join("depths"), folder.path().join("out"));
-    depths(&dir);
-    run(&dir, &["--out", out.to_str().expect("text")]);
-    let html = std::fs::read_to_string(out.join("report.html")).expect("a report");
-    let xml = roxmltree::Document::parse(html.trim_start_matches("<!DOCTYPE html>")).expect("XML");
-    let sections = xml.descendants().filter(|n| n.has_tag_name("section"));
-    let sections: Vec<_> = sections.filter_map(|n| n.attribute("id")).collect();
-    let expected = [
-        "summary",
-        "groups",
-        "heat-maps",
-        "curves",
-        "runs",
-        "best",
-        "failed",
-    ];
-    assert_eq!(sections, expected);
-    let rows = |id: &str| {
-        let table = xml
-            .descendants()
-            .find(|n| n.attribute("id") == Some(id))
-            .expect("a table");
-        let body = table
-            .descendants()
-            .find(|n| n.has_tag_name("tbody"))
-            .expect("a body");
-        body.children().filter(|n| n.has_tag_name("tr")).count()
-    };
-    assert_eq!((rows("table-groups"), rows("table-best")), (50, 10));
-    let figures = xml
-        .descendants()
-        .filter(|n| n.attribute("class") == Some("chart"))
-        .count();
-    assert_eq!(figures, 2 + 10 + 2, "heat maps, curves, runs");
-    // A run has its dot; in each legend there is one more.
-    let dots = |name: &str| {
-        let svg = std::fs::read_to_string(out.join("figures").join(name)).expect("a figure");
-        let xml = roxmltree::Document::parse(&svg).expect("XML");
-        xml.descendants()
-            .filter(|n| n.has_tag_name("circle"))
-            .count()
-    };
-    let failures = groups(&dir, None, &[]).counts.failed;
-    assert!(failures > 0);
-    assert_eq!(dots("runs_1.svg") + dots("runs_2.svg"), 400 - failures + 2);
-    let text = xml
-        .root_element()
-        .descendants()
-        .filter_map(|n| n.text())
-        .collect::<String>();
-    assert!(text.contains("also of runs that diverged or were pruned"));
-    assert!(text.contains("Runs that failed have no result"));
-    let csv = std::fs::read_to_string(out.join("tables/all_groups.csv")).expect("a table");
-    assert_eq!(csv.lines().count(), 51);
-    assert_eq!(csv, run(&dir, &["--format", "csv"]));
-    assert!(out.join("report.md").is_file() && out.join("tables/groups.csv").is_file());
-}
-
-#[test]
 fn the_manifest_gives_the_name_and_the_order() {
     let folder = TempDir::new().expect("a folder");
     depths(folder.path());
