@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Message(status, message)) => {
-            eprintln!("fanin: {message}");
+            output::say(format_args!("fanin: {message}"));
             ExitCode::from(status)
         }
         Err(Failure::Signal(status)) => ExitCode::from(status),

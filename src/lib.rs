@@ -44,6 +44,8 @@
 //! Nothing a file, a flag or a configuration can contain panics: what can be wrong is an
 //! [`Error`]. Indices out of range panic where the documentation says so.
 #![forbid(unsafe_code)]
+// They panic where nobody reads; the command line writes through cli::output.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod article;
 pub mod batch_norm;

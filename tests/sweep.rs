@@ -3,6 +3,10 @@
 #[path = "sweep/small.rs"]
 mod small;
 
+#[cfg(unix)]
+#[path = "sweep/faults.rs"]
+mod faults;
+
 use assert_cmd::Command;
 use fanin::sweep::store::Store;
 use predicates::prelude::*;
@@ -17,19 +21,9 @@ use tempfile::TempDir;
 const GRID: &str = "[grid]\nlayers = [[16, 4], [16, 6, 4]]\ninit = [\"zeros\", \"lecun_normal\"]\n\
                     seed = \"1..=3\"\n";
 
-/// The program in the folder, outside of any scheduler.
+/// The program in the folder.
 fn fanin(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanin"));
-    command.current_dir(folder.path());
-    for variable in [
-        "FANIN_DATA",
-        "SLURM_ARRAY_TASK_ID",
-        "HQ_TASK_ID",
-        "JOB_COMPLETION_INDEX",
-    ] {
-        command.env_remove(variable);
-    }
-    command
+    Command::from_std(small::program(folder))
 }
 
 fn sweep(folder: &TempDir, arguments: &[&str]) -> assert_cmd::assert::Assert {

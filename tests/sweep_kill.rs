@@ -19,20 +19,9 @@ use tempfile::TempDir;
 
 /// The program, at work.
 fn start(folder: &TempDir, out: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanin"));
+    let mut command = small::program(folder);
     command.args(["sweep", "run", "spec.toml", "--threads", "2", "--out", out]);
-    command
-        .current_dir(folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    for variable in [
-        "FANIN_DATA",
-        "SLURM_ARRAY_TASK_ID",
-        "HQ_TASK_ID",
-        "JOB_COMPLETION_INDEX",
-    ] {
-        command.env_remove(variable);
-    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 

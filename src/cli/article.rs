@@ -1,5 +1,6 @@
 //! `fanin article`.
 
+use super::output::say;
 use super::signals::Signals;
 use super::{FAILED, Failure, cores};
 use crate::article::{MAX_SEEDS, Monitor, Plan};
@@ -67,18 +68,18 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
     let data = Dataset::open("mnist").map_err(Error::from)?;
     let threads = args.threads.map_or_else(cores, usize::from);
     let plan = Plan::new(args.seeds).with_steps(args.steps);
-    eprintln!(
+    say(format_args!(
         "{} runs of {} networks and settings, {threads} at a time",
         plan.runs(),
         plan.studies.len()
-    );
+    ));
     let progress = Progress::new(plan.work(), &signals);
     let results = plan.run(&data, threads, &progress)?;
     progress.bar.finish_and_clear();
 
     if results.stopped {
         let (done, all) = (results.outcomes.len(), plan.runs());
-        eprintln!("stopped: {done} of {all} runs are done");
+        say(format_args!("stopped: {done} of {all} runs are done"));
     }
     let mut out = std::io::stdout().lock();
     write!(out, "{}", results.text())?;
@@ -90,7 +91,9 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
             report::write(dir, &results.document()?)?;
             writeln!(out, "report: {}", dir.join("report.html").display())?;
         }
-        None => eprintln!("--out DIR writes the report with figures and curves"),
+        None => say(format_args!(
+            "--out DIR writes the report with figures and curves"
+        )),
     }
     match (results.stopped, signals.status()) {
         (true, Some(status)) => Err(Failure::Signal(status)),
@@ -134,7 +137,7 @@ impl Monitor for Progress<'_> {
             let all = self.bar.length().unwrap_or(0).max(1);
             let tenths = self.bar.position() * 10 / all;
             if told.fetch_max(tenths, Ordering::Relaxed) < tenths {
-                eprintln!("{} %", 10 * tenths);
+                say(format_args!("{} %", 10 * tenths));
             }
         }
     }

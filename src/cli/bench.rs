@@ -1,6 +1,7 @@
 //! `fanin bench`.
 
 use super::norm::NormArgs;
+use super::output::say;
 use super::signals::Signals;
 use super::{FAILED, Failure};
 use crate::bench::{self, GemmCase, Monitor, Plan, Report, StepCase, Timed};
@@ -296,7 +297,7 @@ impl Monitor for Progress<'_> {
         }
         let tenths = self.bar.position() * 10 / self.bar.length().unwrap_or(0).max(1);
         if !self.terminal && self.tenths.replace(tenths) < tenths && tenths < 10 {
-            eprintln!("{} %", 10 * tenths);
+            say(format_args!("{} %", 10 * tenths));
         }
     }
 

@@ -1,8 +1,16 @@
-//! What `fanin train` shows: progress while it runs, and the summary or the JSON.
+//! What is said on stderr; and what `fanin train` shows: progress while it runs, and the
+//! summary or the JSON.
 
 use crate::train::{Evaluation, Run, RunReport, Setting};
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
+
+/// Writes a line on stderr, where progress and remarks go. That nobody may be there to read
+/// it, or that the disk it goes to is full, is no reason to stop: `eprintln!` would panic.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// The object of `fanin train --json`.
 pub(super) fn json(setting: &Setting<'_>, run: &Run) -> String {

@@ -1,7 +1,7 @@
 //! `fanin train`.
 
 use super::norm::NormArgs;
-use super::output::{evaluation_line, json, summary};
+use super::output::{evaluation_line, json, say, summary};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
@@ -331,7 +331,10 @@ impl Progress<'_> {
         // With --json stdout is for the object alone.
         let json = self.json;
         let written = self.bar.suspend(|| match json {
-            true => writeln!(std::io::stderr(), "{line}"),
+            true => {
+                say(line);
+                Ok(())
+            }
             false => writeln!(std::io::stdout(), "{line}"),
         });
         if let Err(error) = written {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use tempfile::TempDir;
 
 const SIDE: u8 = 4;
@@ -55,4 +56,22 @@ pub fn spec(grid: &str) -> String {
         "name = \"small\"\ndata = \"data\"\nhold_out = 0\n[train]\nbatch = 5\nsteps = 60\n\
          eval_every = 20\nlr = 1.0\n{grid}"
     )
+}
+
+/// The program in the folder, outside of any scheduler: the tests may be a job themselves.
+pub fn program(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanin"));
+    command.current_dir(folder.path());
+    for variable in [
+        "FANIN_DATA",
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_ARRAY_TASK_MIN",
+        "SLURM_ARRAY_TASK_STEP",
+        "SLURM_ARRAY_TASK_COUNT",
+        "HQ_TASK_ID",
+        "JOB_COMPLETION_INDEX",
+    ] {
+        command.env_remove(variable);
+    }
+    command
 }

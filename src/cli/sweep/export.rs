@@ -1,6 +1,7 @@
 //! `fanin sweep export`.
 
 use crate::Error;
+use crate::cli::output::say;
 use crate::cli::{FAILED, Failure, USAGE};
 use crate::files;
 use crate::sweep::Selection;
@@ -83,17 +84,17 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
             let told = format!("{}: {}", file.display(), counted(rows));
             match files::is_stream(file) {
                 // It may be what the table went to.
-                true => eprintln!("{told}"),
+                true => say(told),
                 false => writeln!(std::io::stdout(), "{told}")?,
             }
             rows
         }
     };
     if rows == 0 && !index.is_empty() {
-        match index.len() {
-            1 => eprintln!("no row: the only run is not meant"),
-            n => eprintln!("no row: none of {n} runs is meant"),
-        }
+        say(match index.len() {
+            1 => "no row: the only run is not meant".into(),
+            n => format!("no row: none of {n} runs is meant"),
+        });
     }
     Ok(())
 }
@@ -103,11 +104,11 @@ fn open(dir: &Path) -> Result<Index, Failure> {
     let index = Store::open(dir).and_then(|store| store.index());
     let index = index.map_err(Error::from)?;
     for damage in index.damage() {
-        eprintln!("left out: {damage}");
+        say(format_args!("left out: {damage}"));
     }
     index.check().map_err(Error::from)?;
     if index.segments().is_empty() {
-        eprintln!("{}: no runs are here yet", dir.display());
+        say(format_args!("{}: no runs are here yet", dir.display()));
     }
     Ok(index)
 }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::report::grouped;
 use crate::sweep::Manifest;
 use crate::sweep::store::{Store, StoreError, merge};
@@ -36,14 +37,17 @@ const LARGE: u64 = 256 << 20;
 pub(super) fn run(args: &MergeArgs) -> Result<(), Failure> {
     let bytes = size(&args.from).map_err(Error::from)?;
     if bytes >= LARGE {
-        eprintln!("reading {} MiB", grouped(&(bytes >> 20).to_string()));
+        say(format_args!(
+            "reading {} MiB",
+            grouped(&(bytes >> 20).to_string())
+        ));
     }
     let merged = merge(&args.from, &args.out).map_err(Error::from)?;
     for damage in &merged.damage {
-        eprintln!("left out: {damage}");
+        say(format_args!("left out: {damage}"));
     }
     for torn in &merged.torn {
-        eprintln!("left out: {torn}");
+        say(format_args!("left out: {torn}"));
     }
     manifest(args)?;
     let count = |n: usize| grouped(&n.to_string());
@@ -65,7 +69,7 @@ fn size(folders: &[PathBuf]) -> Result<u64, StoreError> {
     for folder in folders {
         let segments = Store::open(folder)?.segments()?;
         if segments.is_empty() {
-            eprintln!("{}: no records are here", folder.display());
+            say(format_args!("{}: no records are here", folder.display()));
         }
         let lengths = segments.iter().map(std::fs::metadata);
         bytes += lengths.flatten().map(|found| found.len()).sum::<u64>();
@@ -78,7 +82,7 @@ fn manifest(args: &MergeArgs) -> Result<(), Failure> {
     let read = |folder: &Path| match Manifest::read(folder) {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             None
         }
     };
@@ -101,12 +105,12 @@ fn manifest(args: &MergeArgs) -> Result<(), Failure> {
             () if first.numerics != found.numerics => "version of the numerics",
             () => continue,
         };
-        eprintln!(
+        say(format_args!(
             "{}: the {what} is not that of {}, whose {} is kept",
             folder.display(),
             place.display(),
             Manifest::FILE
-        );
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What `fanin sweep run` says before it runs.
 
 use super::shard::Chosen;
+use crate::cli::output::say;
 use crate::report::grouped;
 use crate::sweep::store::Index;
 use crate::sweep::{Estimate, Plan, Spec, Todo};
@@ -31,10 +32,12 @@ pub(super) fn spinner(plan: &Plan) -> ProgressBar {
 pub(super) fn tell_damage(index: &Index) {
     let damage = index.damage();
     for damage in damage.iter().take(TOLD) {
-        eprintln!("{damage}: if it was one of this sweep's runs, that is run again");
+        say(format_args!(
+            "{damage}: if it was one of this sweep's runs, that is run again"
+        ));
     }
     if damage.len() > TOLD {
-        eprintln!("and {} more such places", damage.len() - TOLD);
+        say(format_args!("and {} more such places", damage.len() - TOLD));
     }
 }
 

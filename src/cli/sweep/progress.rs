@@ -1,6 +1,7 @@
 //! How far a sweep is, while it runs.
 
 use super::plan::duration;
+use crate::cli::output::say;
 use crate::cli::signals::Signals;
 use crate::pool::Monitor;
 use crate::sweep::{Ended, SweepMonitor, Todo, store};
@@ -98,7 +99,11 @@ impl Monitor for Progress<'_> {
             if tenths < 10 && told.fetch_max(tenths, Ordering::Relaxed) < tenths {
                 let seconds = self.started.elapsed().as_secs_f64();
                 let left = duration(seconds / done as f64 * self.work.saturating_sub(done) as f64);
-                eprintln!("{} %: {}, {left} left", 10 * tenths, self.text());
+                say(format_args!(
+                    "{} %: {}, {left} left",
+                    10 * tenths,
+                    self.text()
+                ));
             }
         }
     }
@@ -125,7 +130,7 @@ impl SweepMonitor for Progress<'_> {
             let axes = ended.run.axes.iter();
             let axes: Vec<String> = axes.map(|(key, value)| format!("{key}={value}")).collect();
             let line = format!("failed: {}: {error}", axes.join(" "));
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| say(line));
         }
         if self.tenths.is_none() {
             self.bar.set_message(self.text());

@@ -1,6 +1,7 @@
 //! `fanin sweep report`.
 
 use crate::Error;
+use crate::cli::output::say;
 use crate::cli::{FAILED, Failure};
 use crate::report;
 use crate::sweep::store::Store;
@@ -112,7 +113,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), Failure> {
         Order::Mean => Sort::Mean,
     };
     for note in &report.notes {
-        eprintln!("note: {note}");
+        say(format_args!("note: {note}"));
     }
     let text = match args.format {
         Format::Text => report.text(),
@@ -124,7 +125,10 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), Failure> {
     if let Some(dir) = &args.out {
         report.write(dir)?;
         // Not among what a program reads.
-        eprintln!("report: {}", dir.join("report.html").display());
+        say(format_args!(
+            "report: {}",
+            dir.join("report.html").display()
+        ));
     }
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -3,6 +3,7 @@
 use super::plan;
 use super::progress::Progress;
 use super::shard::{self, ShardArg};
+use crate::cli::output::say;
 use crate::cli::signals::Signals;
 use crate::cli::{FAILED, Failure, USAGE, cores};
 use crate::data::Dataset;
@@ -100,10 +101,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         && writer.busy() > 0
         && chosen.shard == Shard::WHOLE
     {
-        eprintln!(
+        say(format_args!(
             "another process is writing to this folder: what it has not done yet may be run \
              twice (--shard I/N shares the runs)"
-        );
+        ));
     }
     let Some((store, writer)) = opened else {
         let estimate = estimate(&plan, &todo, &data, isa, &|| signals.status().is_some())?;
@@ -115,7 +116,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         out.flush()?;
         return Ok(());
     };
-    eprint!("{header}");
+    say(header.trim_end());
     if todo.is_empty() {
         writeln!(std::io::stdout(), "nothing to do")?;
         return Ok(writer.close().map_err(Error::from)?);
@@ -159,7 +160,9 @@ fn open(out: &Path) -> Result<(Store, Writer), Failure> {
     let store = Store::create(out).map_err(Error::from)?;
     let writer = store.writer().map_err(Error::from)?;
     if let Some(torn) = writer.cut() {
-        eprintln!("cut off what was half written when the last process ended: {torn}");
+        say(format_args!(
+            "cut off what was half written when the last process ended: {torn}"
+        ));
     }
     Ok((store, writer))
 }
