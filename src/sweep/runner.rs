@@ -146,7 +146,9 @@ impl Todo {
     ) -> Result<Finished, Error> {
         let finished = Mutex::new(Finished::default());
         let failure = Mutex::new(None);
-        let go_on = || !sweep.monitor.stopped() && lock(&failure).is_none();
+        // The writer's failures are seen before a record is refused.
+        let go_on =
+            || !sweep.monitor.stopped() && !sweep.writer.has_failed() && lock(&failure).is_none();
         pool::for_each(threads, self.runs(), go_on, |job| {
             // It is one of the plan's.
             let Some(run) = plan.get(job.index) else {
@@ -165,6 +167,7 @@ impl Todo {
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
+        sweep.writer.check()?;
         let mut finished = finished
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);

@@ -264,3 +264,26 @@ fn a_full_disk_stops_the_sweep_and_the_runs_at_hand() {
     };
     assert!(error.to_string().contains("full"), "{error}");
 }
+
+#[test]
+fn a_full_disk_starts_no_more_runs() {
+    let dataset = dataset();
+    let plan = plan(&dataset, "layers = [4, 2]\n[grid]\nseed = \"1..=200\"");
+    let data = SweepData::new(&dataset, "small", 0).unwrap();
+    let writer = Writer::with_sink("full".into(), Box::new(Full), Duration::ZERO).unwrap();
+    let started = AtomicUsize::new(0);
+    let result = run_with(&plan, &data, &writer, &Count::default(), &|_, _| {
+        if started.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Attempt::Failed("to have something to write".into());
+        }
+        // As a run that is broken off by the failure.
+        while !writer.has_failed() {
+            std::thread::yield_now();
+        }
+        Attempt::Stopped
+    });
+    // One on each of three threads, and the first.
+    let started = started.into_inner();
+    assert!(started <= 4, "{started}");
+    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+}
