@@ -61,7 +61,7 @@ pub(in crate::cli) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let usage = |message: String| Failure::Message(USAGE, message);
     let spec = Spec::read(&args.spec).map_err(|e| usage(e.to_string()))?;
-    let variable = |name: &str| std::env::var(name).ok();
+    let variable = |name: &str| std::env::var_os(name);
     let chosen = shard::choose(args.shard, args.shards, &variable).map_err(usage)?;
     let isa = Isa::from_env().map_err(Error::from)?;
     let signals = Signals::watch()

@@ -1,6 +1,7 @@
 //! Which part of a sweep this process does.
 
 use crate::sweep::Shard;
+use std::ffi::OsString;
 use std::str::FromStr;
 
 /// `I/N`, I from 1 to N.
@@ -31,10 +32,42 @@ pub(super) struct Chosen {
     pub source: &'static str,
 }
 
+/// The variables of a scheduler that tell which task of an array a process is.
+struct Scheduler {
+    id: &'static str,
+    array: Option<ArrayVariables>,
+}
+
+/// Those of the array: its least number, the distance of its numbers, how many there are.
+struct ArrayVariables {
+    first: &'static str,
+    distance: &'static str,
+    count: &'static str,
+}
+
+/// In the order in which they are asked.
+const SCHEDULERS: [Scheduler; 3] = [
+    Scheduler {
+        id: "SLURM_ARRAY_TASK_ID",
+        array: Some(ArrayVariables {
+            first: "SLURM_ARRAY_TASK_MIN",
+            distance: "SLURM_ARRAY_TASK_STEP",
+            count: "SLURM_ARRAY_TASK_COUNT",
+        }),
+    },
+    Scheduler {
+        id: "HQ_TASK_ID",
+        array: None,
+    },
+    Scheduler {
+        id: "JOB_COMPLETION_INDEX",
+        array: None,
+    },
+];
+
 /// A task of a scheduler.
 struct Task {
     variable: &'static str,
-    /// The first number of the array and the distance of its numbers, where they are told.
     first: u64,
     distance: u64,
     /// How many tasks there are, where that is told.
@@ -42,53 +75,51 @@ struct Task {
 }
 
 /// Chooses by `--shard`, else by the first scheduler's variable there is (`variable` looks
-/// them up), else everything. `shards` is `--shards`: how many there are, where the scheduler
-/// does not tell.
+/// them up; one that is empty is as if it were not there), else everything. `shards` is
+/// `--shards`: how many there are, where the scheduler does not tell.
 ///
 /// # Errors
 /// A text for the user if a variable is there and does not name a shard.
 pub(super) fn choose(
     flag: Option<ShardArg>,
     shards: Option<u32>,
-    variable: &dyn Fn(&str) -> Option<String>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Chosen, String> {
     if let Some(ShardArg(shard)) = flag {
         let source = "--shard";
         return Ok(Chosen { shard, source });
     }
-    let number = |name: &'static str| match variable(name) {
-        None => Ok(None),
-        Some(text) => match text.trim().parse::<u64>() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(format!("{name} is '{text}': expected a whole number")),
-        },
-    };
-    let tasks = [
-        Task {
-            variable: "SLURM_ARRAY_TASK_ID",
-            first: number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0),
-            distance: number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1),
-            count: number("SLURM_ARRAY_TASK_COUNT")?,
-        },
-        Task {
-            variable: "HQ_TASK_ID",
-            first: 0,
-            distance: 1,
-            count: None,
-        },
-        Task {
-            variable: "JOB_COMPLETION_INDEX",
-            first: 0,
-            distance: 1,
-            count: None,
-        },
-    ];
-    for task in tasks {
-        let source = task.variable;
-        if let Some(id) = number(source)? {
-            let shard = task.shard(id, shards)?;
-            return Ok(Chosen { shard, source });
+    let number = |name: &'static str| {
+        let Some(value) = variable(name) else {
+            return Ok(None);
+        };
+        match value.to_str().map(str::trim) {
+            Some("") => Ok(None),
+            Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
+                let shown: String = text.chars().take(40).collect();
+                format!("{name} is '{shown}': expected a whole number")
+            }),
+            None => Err(format!("{name} is not UTF-8 text: expected a whole number")),
         }
+    };
+    for Scheduler { id: source, array } in SCHEDULERS {
+        // What is left of the others without it means nothing.
+        let Some(id) = number(source)? else {
+            continue;
+        };
+        let mut task = Task {
+            variable: source,
+            first: 0,
+            distance: 1,
+            count: None,
+        };
+        if let Some(array) = array {
+            task.first = number(array.first)?.unwrap_or(0);
+            task.distance = number(array.distance)?.unwrap_or(1).max(1);
+            task.count = number(array.count)?;
+        }
+        let shard = task.shard(id, shards)?;
+        return Ok(Chosen { shard, source });
     }
     match shards {
         None | Some(1) => Ok(Chosen {
@@ -145,7 +176,7 @@ mod tests {
         let flag = flag.map(|text| text.parse().unwrap());
         let find = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| value.into())
         };
         let chosen = choose(flag, shards, &find)?;
         Ok((chosen.shard.index(), chosen.shard.count(), chosen.source))
@@ -220,5 +251,40 @@ mod tests {
             let (i, n, source) = chosen(None, Some(4), &index).unwrap();
             assert_eq!((i, n, source), (3, 4, name));
         }
+    }
+
+    #[test]
+    fn variables_without_a_value_are_not_there() {
+        let rest = [
+            ("SLURM_ARRAY_TASK_MIN", "x"),
+            ("SLURM_ARRAY_TASK_STEP", "x"),
+            ("SLURM_ARRAY_TASK_COUNT", "x"),
+        ];
+        assert_eq!(chosen(None, None, &rest), Ok((0, 1, "")));
+        let empty = [
+            ("SLURM_ARRAY_TASK_ID", ""),
+            ("SLURM_ARRAY_TASK_COUNT", "x"),
+            ("HQ_TASK_ID", " "),
+            ("JOB_COMPLETION_INDEX", "2"),
+        ];
+        let source = "JOB_COMPLETION_INDEX";
+        assert_eq!(chosen(None, Some(3), &empty), Ok((2, 3, source)));
+        let half = [
+            ("SLURM_ARRAY_TASK_ID", "2"),
+            ("SLURM_ARRAY_TASK_MIN", ""),
+            ("SLURM_ARRAY_TASK_STEP", ""),
+            ("SLURM_ARRAY_TASK_COUNT", "4"),
+        ];
+        assert_eq!(chosen(None, None, &half), Ok((2, 4, "SLURM_ARRAY_TASK_ID")));
+        assert!(chosen(None, None, &half[..3]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn variables_that_are_no_text_are_named() {
+        use std::os::unix::ffi::OsStringExt;
+        let find = |name: &str| (name == "HQ_TASK_ID").then(|| OsString::from_vec(vec![0xff]));
+        let error = choose(None, None, &find).unwrap_err();
+        assert!(error.contains("HQ_TASK_ID is not UTF-8"), "{error}");
     }
 }
