@@ -133,6 +133,21 @@ pub(crate) struct LayerMut<'a> {
     pub norm: NormMut<'a>,
 }
 
+/// What is held against [`MAX_PARAMETERS`]: the parameters of a network of these `sizes`,
+/// with some for padding, and for batch normalization of all layers where there is any.
+pub(crate) fn count_parameters(sizes: &[usize], batch_norm: bool) -> u128 {
+    // In u128 and saturating, for the sizes may be anything.
+    let norms = if batch_norm { 4 } else { 0 };
+    let parameters = |pair: &[usize]| {
+        let (rows, cols) = (pair[0] as u128 + 16, pair[1] as u128 + 15);
+        (rows - 15)
+            .saturating_mul(cols)
+            .saturating_add(norms * rows.max(cols))
+    };
+    let all = sizes.windows(2);
+    all.fold(0u128, |sum, pair| sum.saturating_add(parameters(pair)))
+}
+
 impl Network {
     /// A network with all parameters 0, without batch normalization.
     ///
@@ -165,17 +180,7 @@ impl Network {
         if let Some(position) = sizes.iter().position(|&n| n == 0) {
             return Err(NetworkError::EmptyLayer { position });
         }
-        // In u128 and saturating, for the sizes may be anything.
-        let norms = if batch_norm.is_some() { 4 } else { 0 };
-        let parameters = |pair: &[usize]| {
-            let (rows, cols) = (pair[0] as u128 + 16, pair[1] as u128 + 15);
-            (rows - 15)
-                .saturating_mul(cols)
-                .saturating_add(norms * rows.max(cols))
-        };
-        let total = sizes
-            .windows(2)
-            .fold(0u128, |sum, pair| sum.saturating_add(parameters(pair)));
+        let total = count_parameters(sizes, batch_norm.is_some());
         let too_large = || NetworkError::TooLarge(u64::try_from(total).unwrap_or(u64::MAX));
         if total > u128::from(MAX_PARAMETERS) {
             return Err(too_large());

@@ -7,16 +7,20 @@ mod resolve;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub use cost::cost;
 pub(crate) use cost::evaluations;
 pub use shard::Shard;
+#[cfg(test)]
+pub(in crate::sweep) use together::most_evaluations;
 
 use super::MAX_RUNS;
 use super::identity::{data_identity, run_id};
 use super::spec::{Axis, Field, Spec, SpecError, Value};
 use crate::TrainConfig;
 use crate::data::Dataset;
+use crate::report::grouped;
 use filter::Filter;
 use resolve::Draft;
 use serde::{Deserialize, Serialize};
@@ -109,7 +113,11 @@ impl Plan {
     ///
     /// # Errors
     /// More than [`MAX_RUNS`] combinations, or none; values that no run on these data can
-    /// have; layers to freeze that are not there, unless an `[[exclude]]` leaves them out.
+    /// have; and, unless an `[[exclude]]` leaves them out: layers to freeze that are not there,
+    /// batch normalization of batches of 1, networks of more than [`MAX_PARAMETERS`], more
+    /// evaluations than a [record](crate::sweep::store) can hold.
+    ///
+    /// [`MAX_PARAMETERS`]: crate::network::MAX_PARAMETERS
     pub fn new(spec: &Spec, data: &DataFacts) -> Result<Self, SpecError> {
         let axes = spec.axes.clone();
         let lengths = axes.iter().map(|axis| u128::from(axis.len()));
@@ -118,7 +126,11 @@ impl Plan {
             .ok()
             .filter(|n| u64::from(*n) <= MAX_RUNS)
             .ok_or_else(|| {
-                let message = format!("{product} combinations: expected at most {MAX_RUNS}");
+                let message = format!(
+                    "{} combinations: expected at most {}",
+                    grouped(&product.to_string()),
+                    grouped(&MAX_RUNS.to_string())
+                );
                 SpecError::new(spec.grid_at, message)
             })?;
         let base = Draft::new(&spec.train);

@@ -1,4 +1,4 @@
-//! What no run of the sweep can have: checks that need the data, or two keys at once.
+//! What no run of the sweep can have: checks that need the data, and frozen layers.
 
 use super::{MAX_AXES, Plan};
 use crate::TrainConfig;
@@ -8,7 +8,7 @@ use crate::sweep::spec::{Column, Field, Position, Setting, Spec, SpecError, Valu
 impl Plan {
     /// # Errors
     /// The first value that no run on the data can have, and layers to freeze that a network
-    /// does not have.
+    /// does not have; what [`Plan::check_together`] finds.
     pub(super) fn check(&self, spec: &Spec) -> Result<(), SpecError> {
         let (held_out, train) = (self.hold_out, self.data.train);
         if held_out >= train {
@@ -49,7 +49,8 @@ impl Plan {
         if !given(Field::Batch) {
             self.check_setting(Position::START, &Setting::Batch(default.batch))?;
         }
-        self.check_frozen(spec)
+        self.check_frozen(spec)?;
+        self.check_together(spec)
     }
 
     /// Goes through the values that decide which layers are frozen and how many there are.
@@ -104,7 +105,7 @@ impl Plan {
         Ok(())
     }
 
-    fn numbered_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
+    pub(super) fn numbered_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
         let axes = self.axes.iter().enumerate();
         axes.flat_map(|(a, axis)| axis.columns.iter().map(move |column| (a, column)))
     }

@@ -4,6 +4,7 @@ use crate::sweep::run_id;
 use std::collections::BTreeSet;
 
 mod properties;
+mod together;
 
 fn plan(text: &str) -> Plan {
     try_plan(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -170,7 +171,7 @@ fn a_plan_is_lazy() {
     assert_eq!((last.config.seed, last.config.lr), (1_000_000, 10.0));
     assert_eq!(plan.get(9), None);
     let error = try_plan(&format!("{grid}momentum = [0, 0.5]\n")).unwrap_err();
-    let expected = "line 2, column 2: 20000000 combinations: expected at most 10000000";
+    let expected = "line 2, column 2: 20,000,000 combinations: expected at most 10,000,000";
     assert_eq!(error.to_string(), expected);
     // More than any integer counts.
     let most = "'1..=10000000'";

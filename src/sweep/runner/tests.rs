@@ -163,12 +163,15 @@ fn runs_that_panic_are_recorded_and_tried_again() {
 #[test]
 fn runs_that_cannot_start_are_recorded() {
     let dataset = dataset();
-    // More memory than there is; its neighbour is fine.
-    let grid = "[grid]\nlayers = [[4, 16777216, 16777216, 2], [4, 3, 2]]";
-    let (plan, data) = (
-        plan(&dataset, grid),
-        SweepData::new(&dataset, "small", 0).unwrap(),
-    );
+    // A batch of more samples than there are, though not by the plan; its neighbour is fine.
+    let spec = "name = \"small\"\nhold_out = 0\n[train]\nlayers = [4, 2]\nsteps = 20\n\
+                [grid]\nbatch = [31, 3]";
+    let facts = DataFacts {
+        train: 31,
+        ..DataFacts::of(&dataset)
+    };
+    let plan = Plan::new(&Spec::parse(spec).unwrap(), &facts).unwrap();
+    let data = SweepData::new(&dataset, "small", 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let writer = Store::create(folder.path()).unwrap().writer().unwrap();
     let monitor = Count::default();
@@ -180,7 +183,7 @@ fn runs_that_cannot_start_are_recorded() {
     let mut ended = monitor.ended.into_inner().unwrap();
     ended.sort();
     assert!(
-        ended[0].starts_with("failed: ") && ended[0].contains("memory"),
+        ended[0].starts_with("failed: ") && ended[0].contains("a batch of 31"),
         "{ended:?}"
     );
     assert_eq!(ended[1], "ok: ");
@@ -236,7 +239,7 @@ impl crate::sweep::store::sink::Sink for Full {
 fn a_full_disk_stops_the_sweep_and_the_runs_at_hand() {
     let dataset = dataset();
     let spec = "name = \"small\"\nhold_out = 0\n[train]\nbatch = 3\nlayers = [4, 2]\n\
-                steps = 18446744073709551615\n[grid]\nseed = \"1..=9\"";
+                steps = 18446744073709551615\neval_every = 0\n[grid]\nseed = \"1..=9\"";
     let plan = Plan::new(&Spec::parse(spec).unwrap(), &DataFacts::of(&dataset)).unwrap();
     let data = SweepData::new(&dataset, "small", 0).unwrap();
     let writer = Writer::with_sink("full".into(), Box::new(Full), Duration::ZERO).unwrap();

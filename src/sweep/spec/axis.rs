@@ -3,6 +3,7 @@
 use super::error::{Position, SpecError, unknown_key};
 use super::read::{Item, Reader, check, integer_setting, number_setting};
 use super::setting::{Field, Kind, Setting};
+use crate::report::grouped;
 use crate::sweep::MAX_RUNS;
 use toml::de::DeValue;
 
@@ -130,7 +131,11 @@ impl Reader<'_> {
     }
 
     fn too_many(&self, key: &str, item: &Item<'_>, found: u64) -> SpecError {
-        let message = format!("{key}: {found} values: expected at most {MAX_RUNS}");
+        let message = format!(
+            "{key}: {} values: expected at most {}",
+            grouped(&found.to_string()),
+            grouped(&MAX_RUNS.to_string())
+        );
         SpecError::new(self.at(item), message)
     }
 
@@ -154,7 +159,8 @@ impl Reader<'_> {
             .filter(|len| u64::from(*len) <= MAX_RUNS);
         let Some(len) = len else {
             return Err(error(format!(
-                "the range '{text}': expected at most {MAX_RUNS} values"
+                "the range '{text}': expected at most {} values",
+                grouped(&MAX_RUNS.to_string())
             )));
         };
         // Between two values that a run can have all are.
@@ -202,7 +208,10 @@ impl Reader<'_> {
             return Err(error(at, expected.into()));
         };
         if !(2..=MAX_SPACED).contains(&n) {
-            let message = format!("n = {n}: expected 2 to {MAX_SPACED} values");
+            let message = format!(
+                "n = {n}: expected 2 to {} values",
+                grouped(&MAX_SPACED.to_string())
+            );
             return Err(error(n_at, message));
         }
         let possible = lo < hi && (hi - lo).is_finite() && (!log || lo > 0.0);

@@ -195,7 +195,7 @@ fn errors_say_what_and_where() {
         ),
         (
             "[grid]\nseed = '0..=18446744073709551615'",
-            "line 3, column 8: seed: the range '0..=18446744073709551615': expected at most 10000000 values",
+            "line 3, column 8: seed: the range '0..=18446744073709551615': expected at most 10,000,000 values",
         ),
         (
             "[grid]\nlr = { log = [0, 1], n = 2 }",
@@ -203,7 +203,7 @@ fn errors_say_what_and_where() {
         ),
         (
             "[grid]\nlr = { log = [1, 2], n = 1 }",
-            "line 3, column 26: lr: n = 1: expected 2 to 100000 values",
+            "line 3, column 26: lr: n = 1: expected 2 to 100,000 values",
         ),
         (
             "[grid]\nlr = { log = [1, 2] }",

@@ -157,7 +157,7 @@ impl Record {
     /// # Errors
     /// [`StoreError::Record`] if it could not be read back: the id is not hexadecimal, a
     /// member has a reserved name, the line is too long, or the body is nested too deep.
-    pub(super) fn encode(&self) -> Result<Vec<u8>, StoreError> {
+    pub(in crate::sweep) fn encode(&self) -> Result<Vec<u8>, StoreError> {
         let refuse = |reason: &str| unfit(&self.run, reason);
         if let Some(name) = RESERVED.iter().find(|name| self.body.contains_key(**name)) {
             return Err(refuse(&format!("its body has a member {name:?}")));
