@@ -1,9 +1,12 @@
-//! SIGINT and SIGTERM: the first asks to finish, a second ends the process at once.
+//! SIGINT and SIGTERM: the first asks to finish, a second ends the process at once. Where
+//! there is nothing to finish yet, the first does.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Knows whether a signal has come.
 pub(super) struct Signals {
@@ -32,6 +35,53 @@ impl Signals {
         match self.status.load(Ordering::Relaxed) {
             0 => None,
             status => Some(u8::try_from(status).unwrap_or(u8::MAX)),
+        }
+    }
+}
+
+/// Between two looks at whether a signal has come.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Until this is dropped the first signal ends the process.
+pub(super) struct AtOnce {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Signals {
+    /// For what takes long and leaves nothing behind: from now on a signal ends the process
+    /// with its status, after `tell`.
+    pub(super) fn end_at_once(
+        &self,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<AtOnce> {
+        let over = Arc::new(AtomicBool::new(false));
+        let signals = Self {
+            status: Arc::clone(&self.status),
+        };
+        let ended = Arc::clone(&over);
+        let watch = move || {
+            while !ended.load(Ordering::Relaxed) {
+                if let Some(status) = signals.status() {
+                    tell();
+                    std::process::exit(status.into());
+                }
+                std::thread::park_timeout(PAUSE);
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".into());
+        let thread = Some(thread.spawn(watch)?);
+        Ok(AtOnce { over, thread })
+    }
+}
+
+impl Drop for AtOnce {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It does not panic.
+            let _ = thread.join();
         }
     }
 }

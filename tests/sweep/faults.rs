@@ -1,8 +1,9 @@
 //! Streams that nobody reads, and signals.
 
-use super::{prepared, records, small};
-use std::fs::File;
-use std::process::Stdio;
+use super::{prepared, records, set_spec, small};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 
 /// The program at work on the spec, with `stderr` as its standard error.
 fn with_stderr(folder: &tempfile::TempDir, out: &str, stderr: Stdio) -> Option<i32> {
@@ -28,4 +29,58 @@ fn nobody_need_read_what_is_said() {
         assert_eq!(records.len(), 12, "{out}");
         assert!(records.values().all(|record| record["status"] == "ok"));
     }
+}
+
+/// Ten million runs are looked at, which takes a minute: nothing is lost if that ends.
+#[test]
+fn signals_end_the_planning() {
+    let folder = small::folder();
+    set_spec(
+        &folder,
+        "layers = [16, 4]\n[grid]\nseed = \"1..=10000000\"\n",
+    );
+    for (signal, status, arguments) in [
+        ("-INT", 130, &["--dry-run"][..]),
+        ("-TERM", 143, &["--out", "out"]),
+    ] {
+        let mut command = small::program(&folder);
+        command.args(["sweep", "run", "spec.toml"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert_eq!(line, "looking for 10,000,000 runs\n");
+        let mut kill = Command::new("kill");
+        kill.arg(signal).arg(child.id().to_string());
+        assert!(kill.status().unwrap().success());
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status));
+        assert_eq!(rest, "stopped: no run was begun\n");
+        assert_eq!(output.stdout, b"");
+    }
+}
+
+/// Where the data are wrong, or the spec is wrong for them, no folder is left behind.
+#[test]
+fn data_come_before_the_folder() {
+    let folder = prepared();
+    let out = folder.path().join("out");
+    let fails = |status: i32| {
+        super::sweep(&folder, &["--out", "out"]).code(status);
+        assert!(!out.exists());
+    };
+    set_spec(&folder, "[grid]\nlayers = [[17, 4]]\n");
+    fails(2);
+    set_spec(&folder, super::GRID);
+    let images = folder.path().join("data/t10k-images-idx3-ubyte");
+    let sound = fs::read(&images).unwrap();
+    fs::write(&images, &sound[..100]).unwrap();
+    fails(1);
+    fs::remove_file(&images).unwrap();
+    fails(1);
+    fs::write(&images, sound).unwrap();
+    super::sweep(&folder, &["--out", "out"]).success();
 }

@@ -5,7 +5,7 @@ use crate::cli::output::say;
 use crate::report::grouped;
 use crate::sweep::store::Index;
 use crate::sweep::{Estimate, Plan, Spec, Todo};
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -16,16 +16,20 @@ const MANY: u32 = 200_000;
 /// Damaged lines that are told one by one.
 const TOLD: usize = 5;
 
-/// Something that moves while the runs of a large plan are looked up.
-pub(super) fn spinner(plan: &Plan) -> ProgressBar {
-    if plan.runs() < MANY || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// Lets the hidden `spinner` move while the runs of a large plan are looked up; a line where
+/// there is no terminal.
+pub(super) fn spin(spinner: &ProgressBar, plan: &Plan) {
+    if plan.runs() < MANY {
+        return;
     }
-    let spinner = ProgressBar::new_spinner();
+    let message = format!("looking for {} runs", count(plan.runs()));
+    if !std::io::stderr().is_terminal() {
+        return say(message);
+    }
+    spinner.set_style(ProgressStyle::default_spinner());
     spinner.set_draw_target(ProgressDrawTarget::stderr());
-    spinner.set_message(format!("looking for {} runs", count(plan.runs())));
+    spinner.set_message(message);
     spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }
 
 /// Lines that are no records.

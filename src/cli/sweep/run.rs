@@ -14,6 +14,7 @@ use crate::sweep::{
 use crate::{Error, Isa};
 use clap::Args;
 use fanin_kernels::team::MAX_THREADS;
+use indicatif::ProgressBar;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -66,10 +67,15 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let isa = Isa::from_env().map_err(Error::from)?;
     let signals = Signals::watch()
         .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
-    // Before anything that takes long: whether there is a place for the results.
-    let opened = match &args.out {
-        Some(out) if !args.dry_run => Some(open(out)?),
-        _ => None,
+    let spinner = ProgressBar::hidden();
+    let early = {
+        let spinner = spinner.clone();
+        let tell = move || {
+            spinner.finish_and_clear();
+            say("stopped: no run was begun");
+        };
+        let early = signals.end_at_once(tell);
+        early.map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?
     };
     let dataset = Dataset::open(spec.data()).map_err(Error::from)?;
     let facts = DataFacts::of(&dataset);
@@ -77,13 +83,18 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         Plan::new(&spec, &facts).map_err(|e| usage(format!("{}: {e}", args.spec.display())))?;
     let data = SweepData::new(&dataset, spec.data(), spec.hold_out())?;
     drop(dataset);
+    // Where the data or the spec are wrong nothing is left behind.
+    let opened = match &args.out {
+        Some(out) if !args.dry_run => Some(open(out)?),
+        _ => None,
+    };
     if let Some((store, _)) = &opened {
         // For `sweep status` and `sweep report`, which have no data.
         let manifest = Manifest::new(spec.text(), facts).map_err(|e| usage(e.to_string()))?;
         manifest.write(store.folder()).map_err(Error::from)?;
     }
 
-    let spinner = plan::spinner(&plan);
+    plan::spin(&spinner, &plan);
     let index = match (&opened, &args.out) {
         (Some((store, _)), _) => store.index().map_err(Error::from)?,
         (None, Some(out)) if out.exists() => {
@@ -108,9 +119,6 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let Some((store, writer)) = opened else {
         let estimate = estimate(&plan, &todo, &data, isa, &|| signals.status().is_some())?;
-        if let Some(status) = signals.status() {
-            return Err(Failure::Signal(status));
-        }
         let mut out = std::io::stdout().lock();
         write!(out, "{header}{}", plan::expected(&estimate, threads))?;
         out.flush()?;
@@ -122,6 +130,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         return Ok(writer.close().map_err(Error::from)?);
     }
     drop(index);
+    drop(early);
 
     let started = Instant::now();
     let progress = Progress::new(&todo, &signals);
