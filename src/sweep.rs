@@ -80,7 +80,7 @@ pub mod status;
 pub mod store;
 mod time;
 
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, Estimating, FailedTrial, estimate};
 pub use groups::{
     Axis, Best, Counts, CurvePoint, Failure, Follows, Group, GroupOptions, Groups, Key, KeyError,
     Origin, Reach, ReachError,

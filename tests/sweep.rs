@@ -259,7 +259,7 @@ fn a_dry_run_writes_nothing() {
     let folder = prepared();
     sweep(&folder, &["--dry-run"])
         .success()
-        .stdout(contains("to do: 12, done: 0").and(contains("2 of 2 kinds")))
+        .stdout(contains("to do: 12, done: 0").and(contains(" of one core)")))
         .stdout(contains("time: about ").and(contains("memory: about ")));
     sweep(&folder, &["--dry-run", "--out", "out"]).success();
     assert!(!folder.path().join("out").exists());

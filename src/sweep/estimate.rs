@@ -1,20 +1,36 @@
 //! How long a sweep will take, from a short trial of its kinds of networks.
 
+#[cfg(test)]
+mod tests;
+
 use super::plan::evaluations;
 use super::{Plan, SweepData, Todo, cost};
 use crate::batch_norm::NormEval;
 use crate::{Error, Initializer, Isa, TrainConfig, Trainer};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Kinds of networks that are tried; of more those that cost most.
-const MAX_TRIALS: usize = 16;
+const MAX_TRIALS: usize = 32;
 
-/// Time of the steps of a trial.
-const TRIAL: Duration = Duration::from_millis(60);
+/// From so much time of trials on no more are begun.
+const BUDGET: Duration = Duration::from_secs(4);
+
+/// Time of the steps of a trial, at least.
+const STEPS: Duration = Duration::from_millis(60);
+
+/// Time of its evaluations, and of building its networks, at least.
+const OTHERS: Duration = Duration::from_millis(20);
+
+/// Runs that are looked at between two reports.
+const STRIDE: usize = 4096;
 
 /// What a sweep will take.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     /// Seconds of one core for all runs.
     pub core_seconds: f64,
@@ -25,10 +41,34 @@ pub struct Estimate {
     /// How many of them were tried; the others are taken to be as fast, by
     /// [`cost`](super::cost()).
     pub tried: usize,
+    /// The share of those that were tried in the cost of all, 0 to 1.
+    pub share: f64,
+    /// Kinds that could not be tried.
+    pub failed: Vec<FailedTrial>,
     /// Bytes of memory of the samples, which all runs share.
     pub data: usize,
     /// Bytes of memory of a run, at most; about.
     pub run: usize,
+}
+
+/// A kind of networks that could not be built. Its runs are taken to need no time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedTrial {
+    /// The number of one of its runs in the [`Plan`].
+    pub run: u32,
+    /// How many runs there are of the kind.
+    pub runs: u64,
+    /// Why.
+    pub error: String,
+}
+
+/// How far an estimate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Estimating {
+    /// So many of so many runs have been looked at.
+    Runs(usize, usize),
+    /// So many of so many kinds have been tried.
+    Kinds(usize, usize),
 }
 
 impl Estimate {
@@ -39,10 +79,11 @@ impl Estimate {
 }
 
 /// Runs that are equally fast.
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Kind {
-    config: TrainConfig,
-    runs: f64,
+    /// The number of the first of them.
+    run: u32,
+    runs: u32,
     steps: f64,
     evaluations: f64,
     /// [`cost`] of all.
@@ -51,76 +92,141 @@ struct Kind {
     most: f64,
 }
 
-/// Tries the kinds of networks of the missing runs for a second or two on one core, until
-/// `stopped` says so.
+/// Tries the kinds of networks of the missing runs for some seconds on one core. `progress`
+/// is told how far it is, and may end it early: then the estimate is of what has been looked
+/// at.
+///
+/// Takes about a hundred bytes of memory for each kind.
 ///
 /// # Errors
-/// If a network cannot be built.
+/// [`Error::Memory`].
 pub fn estimate(
     plan: &Plan,
     todo: &Todo,
     data: &SweepData,
     isa: Isa,
-    stopped: &dyn Fn() -> bool,
+    progress: &mut dyn FnMut(Estimating) -> ControlFlow<()>,
 ) -> Result<Estimate, Error> {
-    let kinds = kinds(plan, todo, data.test().len());
-    let (mut seconds, mut tried_cost, mut longest) = (0.0, 0.0, 0.0f64);
-    let mut tried = 0;
-    for kind in kinds.iter().take(MAX_TRIALS) {
-        if stopped() {
-            break;
+    let (kinds, run) = kinds(plan, todo, data, progress)?;
+    let all: f64 = kinds.iter().map(|kind| kind.cost).sum();
+    let (mut seconds, mut tried_cost, mut failed_cost) = (0.0, 0.0, 0.0);
+    let (mut longest, mut tried, mut failed) = (0.0f64, 0, Vec::new());
+    let most = kinds.len().min(MAX_TRIALS);
+    let started = Instant::now();
+    let mut rest = kinds.as_slice();
+    while let Some((kind, others)) = rest.split_first()
+        && kinds.len() - rest.len() < most
+        && (tried == 0 || started.elapsed() < BUDGET)
+        && progress(Estimating::Kinds(kinds.len() - rest.len(), most)).is_continue()
+    {
+        rest = others;
+        match kind.seconds(plan, data, isa) {
+            Ok(took) => {
+                seconds += took;
+                tried_cost += kind.cost;
+                longest = longest.max(took * kind.most / kind.cost);
+                tried += 1;
+            }
+            Err(error) => {
+                failed_cost += kind.cost;
+                failed.push(FailedTrial {
+                    run: kind.run,
+                    runs: kind.runs.into(),
+                    error: error.to_string(),
+                });
+            }
         }
-        let took = kind.seconds(data, isa)?;
-        seconds += took;
-        tried_cost += kind.cost;
-        longest = longest.max(took * kind.most / kind.cost);
-        tried += 1;
     }
-    let rate = if tried_cost > 0.0 {
-        seconds / tried_cost
-    } else {
-        0.0
-    };
-    for kind in kinds.iter().skip(tried) {
+    let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
+    let rate = share(seconds, tried_cost);
+    for kind in rest {
         seconds += rate * kind.cost;
         longest = longest.max(rate * kind.most);
     }
-    let run = kinds.iter().map(|kind| memory(&kind.config, data)).max();
     Ok(Estimate {
         core_seconds: seconds,
         longest,
         kinds: kinds.len(),
         tried,
+        share: share(tried_cost, all - failed_cost).min(1.0),
+        failed,
         data: data.train().memory() + data.test().memory(),
-        run: run.unwrap_or(0),
+        run,
     })
 }
 
-/// The kinds, those that cost most first.
-fn kinds(plan: &Plan, todo: &Todo, test: usize) -> Vec<Kind> {
-    let mut kinds: HashMap<String, Kind> = HashMap::new();
-    for run in todo.numbers().filter_map(|number| plan.get(number)) {
-        let config = alike(&run.config);
-        // Numbers and strings only: it can be written as JSON.
-        let key = serde_json::to_string(&config).unwrap_or_default();
-        let kind = kinds.entry(key).or_insert_with(|| Kind {
-            config,
-            ..Kind::default()
-        });
-        let cost = cost(&run.config, test);
-        kind.runs += 1.0;
-        kind.steps += run.config.steps as f64;
-        kind.evaluations += evaluations(&run.config);
+/// The kinds, those that cost most first; and the most memory that a run needs.
+fn kinds(
+    plan: &Plan,
+    todo: &Todo,
+    data: &SweepData,
+    progress: &mut dyn FnMut(Estimating) -> ControlFlow<()>,
+) -> Result<(Vec<Kind>, usize), Error> {
+    let test = data.test().len();
+    // By a hash of 64 bits: that two of ten million are equal has a probability of 3·10⁻⁶,
+    // and would make the estimate a little worse.
+    let mut kinds: HashMap<u64, Kind> = HashMap::new();
+    let mut largest = 0;
+    for (i, number) in todo.numbers().enumerate() {
+        if i.is_multiple_of(STRIDE) && progress(Estimating::Runs(i, todo.len())).is_break() {
+            break;
+        }
+        let Some(config) = plan.config_of(number) else {
+            continue;
+        };
+        let (cost, steps) = (cost(&config, test), config.steps as f64);
+        let evaluations = evaluations(&config);
+        let config = alike(config);
+        kinds.try_reserve(1)?;
+        let kind = match kinds.entry(hash(&config)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                largest = largest.max(memory(&config, data));
+                place.insert(Kind {
+                    run: number,
+                    runs: 0,
+                    steps: 0.0,
+                    evaluations: 0.0,
+                    cost: 0.0,
+                    most: 0.0,
+                })
+            }
+        };
+        kind.runs += 1;
+        kind.steps += steps;
+        kind.evaluations += evaluations;
         kind.cost += cost;
         kind.most = kind.most.max(cost);
     }
-    let mut kinds: Vec<Kind> = kinds.into_values().collect();
-    kinds.sort_by(|a, b| b.cost.total_cmp(&a.cost));
-    kinds
+    let mut sorted = Vec::new();
+    sorted.try_reserve_exact(kinds.len())?;
+    sorted.extend(kinds.into_values());
+    // The order of a map is another one each time.
+    sorted.sort_unstable_by(|a, b| b.cost.total_cmp(&a.cost).then(a.run.cmp(&b.run)));
+    Ok((sorted, largest))
+}
+
+/// Of its JSON, which is not kept.
+fn hash(config: &TrainConfig) -> u64 {
+    struct Sink(DefaultHasher);
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sink = Sink(DefaultHasher::new());
+    // Numbers and strings only: it can be written as JSON.
+    let _ = serde_json::to_writer(&mut sink, config);
+    sink.0.finish()
 }
 
 /// What a configuration has in common with others that are as fast.
-fn alike(config: &TrainConfig) -> TrainConfig {
+fn alike(config: TrainConfig) -> TrainConfig {
     TrainConfig {
         init: Initializer::LECUN_NORMAL,
         bias_init: Initializer::Zeros,
@@ -130,37 +236,69 @@ fn alike(config: &TrainConfig) -> TrainConfig {
         steps: u64::MAX,
         eval_every: 0,
         seed: 1,
-        ..config.clone()
+        ..config
     }
 }
 
 impl Kind {
-    fn seconds(&self, data: &SweepData, isa: Isa) -> Result<f64, Error> {
-        let start = Instant::now();
-        let mut trainer = Trainer::with_isa(self.config.clone(), data.train(), data.test(), isa)?;
-        let built = start.elapsed().as_secs_f64();
-        trainer.step();
-        let start = Instant::now();
-        let mut steps = 0.0;
-        while start.elapsed() < TRIAL {
+    /// Of all its runs.
+    fn seconds(&self, plan: &Plan, data: &SweepData, isa: Isa) -> Result<f64, Error> {
+        let (train, test) = (data.train(), data.test());
+        // The plan has it: it was found there.
+        let config = alike(plan.config_of(self.run).unwrap_or_default());
+        let mut built = None;
+        let building = seconds_each(OTHERS, || {
+            // One at a time.
+            built = None;
+            built = Some(Trainer::with_isa(config.clone(), train, test, isa)?);
+            Ok(())
+        })?;
+        let Some(mut trainer) = built else {
+            return Ok(0.0);
+        };
+        let step = seconds_each(STEPS, || {
             trainer.step();
-            steps += 1.0;
-        }
-        let step = start.elapsed().as_secs_f64() / steps;
-        let start = Instant::now();
-        trainer.count_correct();
-        let evaluation = start.elapsed().as_secs_f64();
+            Ok(())
+        })?;
+        let evaluation = seconds_each(OTHERS, || {
+            trainer.count_correct();
+            Ok(())
+        })?;
         // What cost has beyond steps and evaluations is pre-training, at the speed of steps.
-        let (config, test) = (&self.config, data.test().len());
         let flops = config.dense_flops_per_step();
-        let evaluating = config.dense_flops_of_evaluation(test);
+        let evaluating = config.dense_flops_of_evaluation(test.len());
         let rest = self.cost - self.steps * flops - self.evaluations * evaluating;
         let pretraining = if flops > 0.0 {
             rest.max(0.0) / flops
         } else {
             0.0
         };
-        Ok(self.runs * built + (self.steps + pretraining) * step + self.evaluations * evaluation)
+        let runs = f64::from(self.runs);
+        Ok(runs * building + (self.steps + pretraining) * step + self.evaluations * evaluation)
+    }
+}
+
+/// How long `work` takes: the mean over `least`, after once to warm up. What takes much longer
+/// is done once.
+fn seconds_each(
+    least: Duration,
+    mut work: impl FnMut() -> Result<(), Error>,
+) -> Result<f64, Error> {
+    let started = Instant::now();
+    work()?;
+    let first = started.elapsed();
+    if first >= 5 * least {
+        return Ok(first.as_secs_f64());
+    }
+    let started = Instant::now();
+    let mut times = 0.0;
+    loop {
+        work()?;
+        times += 1.0;
+        let took = started.elapsed();
+        if took >= least {
+            return Ok(took.as_secs_f64() / times);
+        }
     }
 }
 

@@ -218,6 +218,12 @@ impl Plan {
         self.filter.keeps(&digits).then(|| self.run(index, &digits))
     }
 
+    /// The configuration of run `index`, without its id, which takes most of the time.
+    pub(crate) fn config_of(&self, index: u32) -> Option<TrainConfig> {
+        let digits = self.digits(index)?;
+        self.filter.keeps(&digits).then(|| self.config(&digits))
+    }
+
     /// All runs, by ascending number.
     pub fn iter(&self) -> Runs<'_> {
         Runs {

@@ -4,7 +4,7 @@ use super::shard::Chosen;
 use crate::cli::output::say;
 use crate::report::grouped;
 use crate::sweep::store::Index;
-use crate::sweep::{Estimate, Plan, Spec, Todo};
+use crate::sweep::{Estimate, Plan, PlannedRun, Spec, Todo};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -123,11 +123,13 @@ fn values(plan: &Plan, axis: usize, length: u32) -> String {
 }
 
 /// How long, and in how much memory.
-pub(super) fn expected(estimate: &Estimate, threads: usize) -> String {
+pub(super) fn expected(plan: &Plan, estimate: &Estimate, threads: usize) -> String {
     let Estimate {
         core_seconds,
         kinds,
         tried,
+        share,
+        ref failed,
         data,
         run,
         ..
@@ -135,16 +137,72 @@ pub(super) fn expected(estimate: &Estimate, threads: usize) -> String {
     if kinds == 0 {
         return String::new();
     }
-    let mib = |bytes: usize| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
-    format!(
-        "time: about {} with {threads} threads ({} of one core; {tried} of {kinds} kinds of \
-         networks tried)\nmemory: about {} ({} of data, {} for each thread)\n",
-        duration(estimate.seconds(threads)),
-        duration(core_seconds),
-        mib(data + threads * run),
-        mib(data),
-        mib(run)
-    )
+    let mut text = String::new();
+    for failed in failed.iter().take(TOLD) {
+        let run = plan
+            .get(failed.run)
+            .map_or_else(String::new, |run| named(&run));
+        let _ = writeln!(
+            text,
+            "cannot be run: {run}: {} ({} alike)",
+            failed.error,
+            runs(failed.runs)
+        );
+    }
+    if failed.len() > TOLD {
+        let more = grouped(&(failed.len() - TOLD).to_string());
+        let _ = writeln!(text, "nor can {more} other kinds of networks");
+    }
+    if tried > 0 {
+        let measured = match tried + failed.len() == kinds {
+            true => String::new(),
+            // Never 100 % where it is not all.
+            false => format!(
+                "; measured on {tried} of {} kinds of networks, {:.0} % of the work",
+                grouped(&kinds.to_string()),
+                (100.0 * share).floor()
+            ),
+        };
+        let threads_text = match threads {
+            1 => String::new(),
+            n => format!(" with {n} threads"),
+        };
+        let _ = writeln!(
+            text,
+            "time: about {}{threads_text} ({} of one core{measured})",
+            duration(estimate.seconds(threads)),
+            duration(core_seconds),
+        );
+    }
+    let mib = |bytes: usize| {
+        let mib = format!("{:.0}", bytes as f64 / f64::from(1 << 20));
+        format!("{} MiB", grouped(&mib))
+    };
+    let all = run.saturating_mul(threads).saturating_add(data);
+    let (all, data, run) = (mib(all), mib(data), mib(run));
+    let _ = writeln!(
+        text,
+        "memory: about {all} ({data} of data, {run} for each thread)"
+    );
+    text
+}
+
+/// `init=zeros seed=3`, or the id where nothing varies.
+pub(super) fn named(run: &PlannedRun) -> String {
+    let axes = run.axes.iter();
+    let axes: Vec<String> = axes.map(|(key, value)| format!("{key}={value}")).collect();
+    match axes.is_empty() {
+        true => format!("run {}", run.id),
+        false => axes.join(" "),
+    }
+}
+
+/// `1 run`, `2,000 runs`
+pub(super) fn runs(n: u64) -> String {
+    match n {
+        1 => "1 run".into(),
+        n => format!("{} runs", grouped(&n.to_string())),
+    }
 }
 
 /// `3.2 s`, `12 min`, `5.1 h`, `3.4 days`
@@ -153,7 +211,7 @@ pub(super) fn duration(seconds: f64) -> String {
         s if s < 99.5 => format!("{s:.1} s"),
         s if s < 99.5 * 60.0 => format!("{:.0} min", s / 60.0),
         s if s < 48.0 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
-        s => format!("{:.1} days", s / 86_400.0),
+        s => format!("{} days", grouped(&format!("{:.1}", s / 86_400.0))),
     }
 }
 

@@ -1,12 +1,14 @@
 //! How far a sweep is, while it runs.
 
-use super::plan::duration;
+use super::plan::{duration, named};
 use crate::cli::output::say;
 use crate::cli::signals::Signals;
 use crate::pool::Monitor;
-use crate::sweep::{Ended, SweepMonitor, Todo, store};
+use crate::report::grouped;
+use crate::sweep::{Ended, Estimating, SweepMonitor, Todo, store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,13 +129,60 @@ impl SweepMonitor for Progress<'_> {
         if let Some(error) = ended.error
             && failed <= TOLD
         {
-            let axes = ended.run.axes.iter();
-            let axes: Vec<String> = axes.map(|(key, value)| format!("{key}={value}")).collect();
-            let line = format!("failed: {}: {error}", axes.join(" "));
+            let line = format!("failed: {}: {error}", named(ended.run));
             self.bar.suspend(|| say(line));
         }
         if self.tenths.is_none() {
             self.bar.set_message(self.text());
         }
+    }
+}
+
+/// From so much time on an estimate shows how far it is.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// How far an estimate is, on a terminal.
+pub(super) struct EstimateBar<'a> {
+    bar: &'a ProgressBar,
+    started: Instant,
+    terminal: bool,
+    shown: bool,
+}
+
+impl<'a> EstimateBar<'a> {
+    /// One that is shown as `bar`, which is hidden, as soon as it takes long.
+    pub fn new(bar: &'a ProgressBar) -> Self {
+        Self {
+            bar,
+            started: Instant::now(),
+            terminal: std::io::stderr().is_terminal(),
+            shown: false,
+        }
+    }
+
+    /// Shows it.
+    pub fn show(&mut self, at: Estimating) -> ControlFlow<()> {
+        if !self.terminal || self.started.elapsed() < SILENCE {
+            return ControlFlow::Continue(());
+        }
+        let (done, all, what) = match at {
+            Estimating::Runs(done, all) => (done, all, "runs looked at"),
+            Estimating::Kinds(done, all) => (done, all, "kinds of networks measured"),
+        };
+        if !self.shown {
+            self.shown = true;
+            self.bar.reset();
+            self.bar
+                .set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+            // The template is a constant: if it were wrong, the plain bar would do.
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
+                self.bar.set_style(style);
+            }
+        }
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
+        let (done, all) = (grouped(&done.to_string()), grouped(&all.to_string()));
+        self.bar.set_message(format!("{done}/{all} {what}"));
+        ControlFlow::Continue(())
     }
 }

@@ -1,7 +1,7 @@
 //! `fanin sweep run`.
 
 use super::plan;
-use super::progress::Progress;
+use super::progress::{EstimateBar, Progress};
 use super::shard::{self, ShardArg};
 use crate::cli::output::say;
 use crate::cli::signals::Signals;
@@ -118,11 +118,15 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         ));
     }
     let Some((store, writer)) = opened else {
-        let estimate = estimate(&plan, &todo, &data, isa, &|| signals.status().is_some())?;
-        let mut out = std::io::stdout().lock();
-        write!(out, "{header}{}", plan::expected(&estimate, threads))?;
+        let mut out = std::io::stdout();
+        out.write_all(header.as_bytes())?;
         out.flush()?;
-        return Ok(());
+        let mut bar = EstimateBar::new(&spinner);
+        let estimate = estimate(&plan, &todo, &data, isa, &mut |at| bar.show(at))?;
+        spinner.finish_and_clear();
+        let expected = plan::expected(&plan, &estimate, threads);
+        out.write_all(expected.as_bytes())?;
+        return Ok(out.flush()?);
     };
     say(header.trim_end());
     if todo.is_empty() {

@@ -41,6 +41,8 @@ impl Todo {
         let pruned = rightly_pruned(index, rules)?;
         let numbers = plan.shard(shard)?;
         let (mut jobs, mut done, mut again) = (Vec::new(), 0, 0);
+        // So that the sum of all, and of any part, is a u64.
+        let most = u64::MAX / (numbers.len() as u64).max(1);
         for number in numbers {
             // Numbers of a shard are of the plan.
             let Some(run) = plan.get(number) else {
@@ -56,8 +58,8 @@ impl Todo {
                 }
                 None => {}
             }
-            // Thousands of operations: 64 bits are enough for the sum of any sweep.
-            let work = (plan.cost(&run) / 1e3).ceil() as u64;
+            // The conversion saturates.
+            let work = ((plan.cost(&run) / 1e3).ceil() as u64).min(most);
             jobs.try_reserve(1)?;
             jobs.push(Job {
                 index: number,
@@ -93,10 +95,10 @@ impl Todo {
         self.jobs.iter().map(|job| job.index)
     }
 
-    /// All the work, in thousands of floating-point operations: [`Plan::cost`].
+    /// All the work, in thousands of floating-point operations: [`Plan::cost`], as far as a
+    /// `u64` can count it.
     pub fn work(&self) -> u64 {
-        let work = self.jobs.iter().map(|job| job.work);
-        work.fold(0, u64::saturating_add)
+        self.jobs.iter().map(|job| job.work).sum()
     }
 
     pub(super) fn runs(&self) -> &[Job] {
