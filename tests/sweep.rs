@@ -233,7 +233,9 @@ fn a_rule_prunes_and_without_it_the_rest_is_run() {
     spec("stop_when = \"accuracy <= 1 at step 50\"");
     sweep(&folder, &["--out", "out"])
         .success()
-        .stderr(contains("(2 that failed or were pruned are tried again)"))
+        .stderr(contains(
+            "to do: 2 (2 of them again: failed or pruned before), done: 0",
+        ))
         .stdout(contains("2 ok; 2 of 2 are done"));
     assert_eq!(records(&folder.path().join("out")), whole);
 }

@@ -325,5 +325,5 @@ fn shards_become_one() {
     let empty = tempdir().unwrap();
     let mut command = sweep("merge", empty.path());
     let told = command.arg("--out").arg(&nowhere).assert().success();
-    told.stderr(contains("no records are here"));
+    told.stderr(contains("has no records"));
 }

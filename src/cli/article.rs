@@ -70,7 +70,7 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
     let plan = Plan::new(args.seeds).with_steps(args.steps);
     say(format_args!(
         "{} runs of {} networks and settings, {threads} at a time",
-        plan.runs(),
+        report::grouped(&plan.runs().to_string()),
         plan.studies.len()
     ));
     let progress = Progress::new(plan.work(), &signals);
@@ -78,7 +78,8 @@ pub(super) fn run(args: &ArticleArgs, started: Instant) -> Result<(), Failure> {
     progress.bar.finish_and_clear();
 
     if results.stopped {
-        let (done, all) = (results.outcomes.len(), plan.runs());
+        let count = |n: usize| report::grouped(&n.to_string());
+        let (done, all) = (count(results.outcomes.len()), count(plan.runs()));
         say(format_args!("stopped: {done} of {all} runs are done"));
     }
     let mut out = std::io::stdout().lock();

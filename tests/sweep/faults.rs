@@ -4,9 +4,10 @@ use super::{prepared, records, set_spec, small};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 
 /// The program at work on the spec, with `stderr` as its standard error.
-fn with_stderr(folder: &tempfile::TempDir, out: &str, stderr: Stdio) -> Option<i32> {
+fn with_stderr(folder: &TempDir, out: &str, stderr: Stdio) -> Option<i32> {
     let mut command = small::program(folder);
     command.args(["sweep", "run", "spec.toml", "--out", out]);
     let status = command.stdout(Stdio::null()).stderr(stderr).status();
@@ -31,6 +32,29 @@ fn nobody_need_read_what_is_said() {
     }
 }
 
+/// What a process that is sent `signal` after it has said a line that starts with `sign` says
+/// on stderr after that, its exit status, and its stdout.
+fn ended(folder: &TempDir, arguments: &[&str], signal: &str, sign: &str) -> (String, i32, String) {
+    let mut command = small::program(folder);
+    command.args(["sweep", "run", "spec.toml"]).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with(sign) {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "no {sign}");
+    }
+    let mut kill = Command::new("kill");
+    kill.arg(signal).arg(child.id().to_string());
+    assert!(kill.status().unwrap().success());
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    (rest, output.status.code().unwrap_or(-1), stdout)
+}
+
 /// Ten million runs are looked at, which takes a minute: nothing is lost if that ends.
 #[test]
 fn signals_end_the_planning() {
@@ -43,24 +67,24 @@ fn signals_end_the_planning() {
         ("-INT", 130, &["--dry-run"][..]),
         ("-TERM", 143, &["--out", "out"]),
     ] {
-        let mut command = small::program(&folder);
-        command.args(["sweep", "run", "spec.toml"]).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        assert_eq!(line, "looking for 10,000,000 runs\n");
-        let mut kill = Command::new("kill");
-        kill.arg(signal).arg(child.id().to_string());
-        assert!(kill.status().unwrap().success());
-        let mut rest = String::new();
-        stderr.read_to_string(&mut rest).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(status));
-        assert_eq!(rest, "stopped: no run was begun\n");
-        assert_eq!(output.stdout, b"");
+        let sign = "looking for 10,000,000 runs\n";
+        let (rest, code, stdout) = ended(&folder, arguments, signal, sign);
+        assert_eq!(code, status);
+        assert_eq!((&*rest, &*stdout), ("stopped: no run was begun\n", ""));
     }
+}
+
+#[test]
+fn a_sweep_that_is_stopped_says_how_it_goes_on() {
+    let folder = small::folder();
+    // The rest takes many times as long as a signal.
+    set_spec(&folder, "layers = [16, 4]\n[grid]\nseed = \"1..=5000\"\n");
+    let (rest, code, stdout) = ended(&folder, &["--out", "out"], "-INT", "10 %: ");
+    assert_eq!(code, 130, "{rest}");
+    let end = "stopped: the same command goes on where this stopped\n";
+    assert!(rest.ends_with(end), "{rest}");
+    assert!(stdout.contains(" of 5,000 are done\n"), "{stdout}");
+    assert!(!stdout.contains("next:"), "{stdout}");
 }
 
 /// Where the data are wrong, or the spec is wrong for them, no folder is left behind.

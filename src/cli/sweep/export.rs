@@ -4,6 +4,7 @@ use crate::Error;
 use crate::cli::output::say;
 use crate::cli::{FAILED, Failure, USAGE};
 use crate::files;
+use crate::report::grouped;
 use crate::sweep::Selection;
 use crate::sweep::export::{Export, ExportError, Format, Table, check_format};
 use crate::sweep::store::{Index, Store};
@@ -91,10 +92,15 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
         }
     };
     if rows == 0 && !index.is_empty() {
-        say(match index.len() {
-            1 => "no row: the only run is not meant".into(),
-            n => format!("no row: none of {n} runs is meant"),
-        });
+        say(format_args!(
+            "note: none of {} in {} {}",
+            super::plan::runs(index.len() as u64),
+            args.dir.display(),
+            match args.evals {
+                true => "matches and has an evaluation",
+                false => "matches",
+            }
+        ));
     }
     Ok(())
 }
@@ -108,16 +114,14 @@ fn open(dir: &Path) -> Result<Index, Failure> {
     }
     index.check().map_err(Error::from)?;
     if index.segments().is_empty() {
-        say(format_args!("{}: no runs are here yet", dir.display()));
+        say(format_args!("note: {} has no records yet", dir.display()));
     }
     Ok(index)
 }
 
 fn counted(rows: u64) -> String {
-    match rows {
-        1 => "1 row".into(),
-        n => format!("{n} rows"),
-    }
+    let what = if rows == 1 { "row" } else { "rows" };
+    format!("{} {what}", grouped(&rows.to_string()))
 }
 
 fn by_ending(file: &Path) -> Format {

@@ -69,7 +69,7 @@ fn size(folders: &[PathBuf]) -> Result<u64, StoreError> {
     for folder in folders {
         let segments = Store::open(folder)?.segments()?;
         if segments.is_empty() {
-            say(format_args!("{}: no records are here", folder.display()));
+            say(format_args!("note: {} has no records", folder.display()));
         }
         let lengths = segments.iter().map(std::fs::metadata);
         bytes += lengths.flatten().map(|found| found.len()).sum::<u64>();

@@ -37,11 +37,12 @@ pub(super) fn tell_damage(index: &Index) {
     let damage = index.damage();
     for damage in damage.iter().take(TOLD) {
         say(format_args!(
-            "{damage}: if it was one of this sweep's runs, that is run again"
+            "note: {damage}: if it was the record of a run of this sweep, that is run again"
         ));
     }
     if damage.len() > TOLD {
-        say(format_args!("and {} more such places", damage.len() - TOLD));
+        let more = grouped(&(damage.len() - TOLD).to_string());
+        say(format_args!("and {more} more such places"));
     }
 }
 
@@ -54,7 +55,7 @@ pub(super) fn header(spec: &Spec, plan: &Plan, chosen: &Chosen, todo: &Todo) -> 
     };
     let axes = plan.axes();
     let factors: Vec<String> = axes.iter().map(|axis| count(axis.values)).collect();
-    let mut runs = format!("{}: {} runs", spec.name(), count(plan.runs()));
+    let mut runs = format!("{}: {}", spec.name(), self::runs(plan.runs().into()));
     if factors.len() > 1 {
         let _ = write!(runs, " = {}", factors.join(" × "));
     }
@@ -82,18 +83,16 @@ pub(super) fn header(spec: &Spec, plan: &Plan, chosen: &Chosen, todo: &Todo) -> 
     let (shard, source) = (chosen.shard, chosen.source);
     if !source.is_empty() {
         let (index, count) = (shard.index() + 1, shard.count());
-        let runs = todo.done() + todo.len();
-        line(format!("shard {index}/{count} by {source}: {runs} runs"));
+        let runs = self::runs((todo.done() + todo.len()) as u64);
+        line(format!("shard {index}/{count} by {source}: {runs}"));
     }
-    let mut left = format!("to do: {}, done: {}", todo.len(), todo.done());
-    if todo.again() > 0 {
-        let again = todo.again();
-        let _ = write!(
-            left,
-            " ({again} that failed or were pruned are tried again)"
-        );
-    }
-    line(left);
+    let number = |n: usize| grouped(&n.to_string());
+    let again = match todo.again() {
+        0 => String::new(),
+        n => format!(" ({} of them again: failed or pruned before)", number(n)),
+    };
+    let (left, done) = (number(todo.len()), number(todo.done()));
+    line(format!("to do: {left}{again}, done: {done}"));
     text
 }
 

@@ -68,21 +68,22 @@ impl<'a> Progress<'a> {
         self.bar.finish_and_clear();
     }
 
-    /// `123/400 runs, 2 failed, 3.4/s, best 97.1 %`
+    /// `123 of 400 runs, 2 failed, 3.4/s, best 97.1 %`
     fn text(&self) -> String {
         let Tally {
             ended,
             failed,
             best,
         } = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = format!("{ended}/{} runs", self.runs);
+        let count = |n: usize| grouped(&n.to_string());
+        let mut text = format!("{} of {} runs", count(ended), count(self.runs));
         if failed > 0 {
-            text += &format!(", {failed} failed");
+            text += &format!(", {} failed", count(failed));
         }
         if ended > 0 {
             let rate = ended as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
             let digits = if rate < 10.0 { 1 } else { 0 };
-            text += &format!(", {rate:.digits$}/s");
+            text += &format!(", {}/s", grouped(&format!("{rate:.digits$}")));
         }
         if let Some(best) = best {
             text += &format!(", best {:.1} %", 100.0 * best);
@@ -130,7 +131,12 @@ impl SweepMonitor for Progress<'_> {
             && failed <= TOLD
         {
             let line = format!("failed: {}: {error}", named(ended.run));
-            self.bar.suspend(|| say(line));
+            self.bar.suspend(|| {
+                say(line);
+                if failed == TOLD {
+                    say("of more runs that fail only the number is told");
+                }
+            });
         }
         if self.tenths.is_none() {
             self.bar.set_message(self.text());
@@ -182,7 +188,7 @@ impl<'a> EstimateBar<'a> {
         self.bar.set_length(all as u64);
         self.bar.set_position(done as u64);
         let (done, all) = (grouped(&done.to_string()), grouped(&all.to_string()));
-        self.bar.set_message(format!("{done}/{all} {what}"));
+        self.bar.set_message(format!("{done} of {all} {what}"));
         ControlFlow::Continue(())
     }
 }

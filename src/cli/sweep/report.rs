@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::cli::output::say;
 use crate::cli::{FAILED, Failure};
-use crate::report;
+use crate::report::{self, grouped};
 use crate::sweep::store::Store;
 use crate::sweep::{GroupOptions, Groups, Key, Manifest, Reach, Report, Selection, Sort};
 use clap::{Args, ValueEnum};
@@ -137,9 +137,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), Failure> {
 
 /// Why there is nothing to report.
 fn nothing(args: &ReportArgs, groups: &Groups) -> String {
-    let (dir, runs) = (args.dir.display(), groups.runs);
+    let (dir, runs) = (args.dir.display(), grouped(&groups.runs.to_string()));
     match &groups.unreadable {
-        Some((n, first)) if *n == runs => {
+        Some((n, first)) if *n == groups.runs => {
             format!("{dir}: none of the {runs} records is that of a training run; {first}")
         }
         _ => {

@@ -7,7 +7,8 @@ use crate::cli::output::say;
 use crate::cli::signals::Signals;
 use crate::cli::{FAILED, Failure, USAGE, cores};
 use crate::data::Dataset;
-use crate::sweep::store::{Index, Store, Writer};
+use crate::report::grouped;
+use crate::sweep::store::{Index, Store, StoreError, Writer};
 use crate::sweep::{
     DataFacts, Finished, Manifest, Options, Plan, Shard, Spec, SweepData, Todo, estimate,
 };
@@ -85,14 +86,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     drop(dataset);
     // Where the data or the spec are wrong nothing is left behind.
     let opened = match &args.out {
-        Some(out) if !args.dry_run => Some(open(out)?),
+        Some(out) if !args.dry_run => {
+            let manifest = Manifest::new(spec.text(), facts).map_err(|e| usage(e.to_string()))?;
+            Some(open(out, &manifest)?)
+        }
         _ => None,
     };
-    if let Some((store, _)) = &opened {
-        // For `sweep status` and `sweep report`, which have no data.
-        let manifest = Manifest::new(spec.text(), facts).map_err(|e| usage(e.to_string()))?;
-        manifest.write(store.folder()).map_err(Error::from)?;
-    }
 
     plan::spin(&spinner, &plan);
     let index = match (&opened, &args.out) {
@@ -108,15 +107,6 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     plan::tell_damage(&index);
     let threads = args.threads.map_or_else(cores, usize::from);
     let header = plan::header(&spec, &plan, &chosen, &todo);
-    if let Some((_, writer)) = &opened
-        && writer.busy() > 0
-        && chosen.shard == Shard::WHOLE
-    {
-        say(format_args!(
-            "another process is writing to this folder: what it has not done yet may be run \
-             twice (--shard I/N shares the runs)"
-        ));
-    }
     let Some((store, writer)) = opened else {
         let mut out = std::io::stdout();
         out.write_all(header.as_bytes())?;
@@ -134,6 +124,13 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         return Ok(writer.close().map_err(Error::from)?);
     }
     drop(index);
+    if writer.busy() > 0 && chosen.shard == Shard::WHOLE {
+        say(
+            "note: another process is writing to this folder. Runs that neither has finished \
+             may be run by both, which costs time and does no other harm; --shard I/N shares \
+             them out",
+        );
+    }
     drop(early);
 
     let started = Instant::now();
@@ -146,31 +143,58 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let result = todo.run(&plan, &data, options, &writer, &progress);
     progress.finish();
     // What can be kept is kept, whatever else went wrong.
-    let closed = writer.close().map_err(Error::from);
-    let finished = result?;
-    closed?;
+    let synced = writer.synced();
+    let closed = writer.close();
+    let finished = match (result, closed) {
+        (Ok(finished), Ok(())) => finished,
+        (Err(Error::Store(error)), _) | (Ok(_), Err(error)) => {
+            return Err(not_kept(&error, synced));
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
     let mut out = std::io::stdout().lock();
     let seconds = started.elapsed().as_secs_f64();
-    let done = todo.done() + finished.runs - finished.failed;
-    write!(out, "{}", summary(&finished, seconds, done, &todo))?;
-    writeln!(out, "next: fanin sweep report {}", store.folder().display())?;
+    out.write_all(summary(&finished, seconds, &todo).as_bytes())?;
+    if !finished.stopped {
+        writeln!(out, "next: fanin sweep report {}", store.folder().display())?;
+    }
     out.flush()?;
-    match (finished.stopped, signals.status()) {
-        (true, Some(status)) => Err(Failure::Signal(status)),
-        _ if finished.failed > 0 => {
-            let message = format!(
-                "{} of the runs could not be run; the same command tries them again",
-                finished.failed
-            );
-            Err(Failure::Message(FAILED, message))
+    if finished.failed > 0 {
+        let failed = plan::runs(finished.failed as u64);
+        let them = if finished.failed == 1 { "it" } else { "them" };
+        let message = format!("{failed} failed; the same command tries {them} again");
+        if !finished.stopped {
+            return Err(Failure::Message(FAILED, message));
+        }
+    }
+    match signals.status() {
+        Some(status) if finished.stopped => {
+            say("stopped: the same command goes on where this stopped");
+            Err(Failure::Signal(status))
         }
         _ => Ok(()),
     }
 }
 
-/// The store and its writer; tells what had to be cut off.
-fn open(out: &Path) -> Result<(Store, Writer), Failure> {
+/// What is to be done where records cannot be kept; `synced` of this process are.
+fn not_kept(error: &StoreError, synced: u64) -> Failure {
+    let mut message = error.to_string();
+    if let StoreError::Failed { .. } = error {
+        let were = if synced == 1 { "was" } else { "were" };
+        message += &format!(
+            "\n{} {were} kept before that; once there is room, or whatever else is wrong is \
+             mended, the same command does the others",
+            plan::runs(synced)
+        );
+    }
+    Failure::Message(FAILED, message)
+}
+
+/// The store and its writer; tells what had to be cut off. The manifest is for `sweep status`
+/// and `sweep report`, which have no data.
+fn open(out: &Path, manifest: &Manifest) -> Result<(Store, Writer), Failure> {
     let store = Store::create(out).map_err(Error::from)?;
+    manifest.write(store.folder()).map_err(Error::from)?;
     let writer = store.writer().map_err(Error::from)?;
     if let Some(torn) = writer.cut() {
         say(format_args!(
@@ -180,7 +204,8 @@ fn open(out: &Path) -> Result<(Store, Writer), Failure> {
     Ok((store, writer))
 }
 
-fn summary(finished: &Finished, seconds: f64, done: usize, todo: &Todo) -> String {
+/// `12 runs in 3.4 s: 10 ok, 2 diverged; 12 of 40 are done`
+fn summary(finished: &Finished, seconds: f64, todo: &Todo) -> String {
     let Finished {
         runs,
         diverged,
@@ -188,19 +213,28 @@ fn summary(finished: &Finished, seconds: f64, done: usize, todo: &Todo) -> Strin
         failed,
         ..
     } = *finished;
-    let mut parts = vec![format!("{} ok", runs - diverged - pruned - failed)];
+    let count = |n: usize| grouped(&n.to_string());
+    let (done, all) = (todo.done() + runs - failed, todo.done() + todo.len());
+    let done = format!("{} of {} are done", count(done), count(all));
+    if runs == 0 {
+        return format!(
+            "no run was finished in {}; {done}\n",
+            plan::duration(seconds)
+        );
+    }
+    let mut parts = vec![format!("{} ok", count(runs - diverged - pruned - failed))];
     for (n, what) in [
         (diverged, "diverged"),
         (pruned, "pruned"),
         (failed, "failed"),
     ] {
         if n > 0 {
-            parts.push(format!("{n} {what}"));
+            parts.push(format!("{} {what}", count(n)));
         }
     }
-    let all = todo.done() + todo.len();
     format!(
-        "{runs} runs in {}: {}; {done} of {all} are done\n",
+        "{} in {}: {}; {done}\n",
+        plan::runs(runs as u64),
         plan::duration(seconds),
         parts.join(", ")
     )

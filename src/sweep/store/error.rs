@@ -27,7 +27,7 @@ pub enum StoreError {
     Locked(PathBuf),
     /// A record could not be written or synced, for instance as the disk is full. The writer
     /// takes no more; what was synced before stays.
-    #[error("cannot {doing} {path}: {source}; what was synced before is kept", path = path.display())]
+    #[error("cannot {doing} {path}: {source}", path = path.display())]
     Failed {
         /// "write to" or "sync".
         doing: &'static str,

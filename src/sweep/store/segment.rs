@@ -146,7 +146,7 @@ pub(super) fn create(folder: &Path) -> Result<Opened, StoreError> {
 pub(super) fn take_over(path: &Path) -> Result<Opened, StoreError> {
     let mut options = OpenOptions::new();
     let open = options.read(true).append(true).open(path);
-    let file = open.map_err(StoreError::io("open", path))?;
+    let file = open.map_err(StoreError::io("write to", path))?;
     match lock(path, file.try_lock())? {
         Lock::Mine => {}
         Lock::Taken => return Err(StoreError::Locked(path.to_owned())),
