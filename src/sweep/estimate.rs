@@ -14,11 +14,20 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// Kinds of networks that are tried; of more those that cost most.
+/// Kinds of networks that are tried; of more those that cost most, of those that are not large.
 const MAX_TRIALS: usize = 32;
 
 /// From so much time of trials on no more are begun.
 const BUDGET: Duration = Duration::from_secs(4);
+
+/// Networks whose steps take more operations are large: a trial would take seconds.
+const LARGE_STEP: f64 = 2e9;
+
+/// Those that need more bytes are as well.
+const LARGE_MEMORY: usize = 256 << 20;
+
+/// An evaluation that takes longer, s, is not tried.
+const LONG: f64 = 1.0;
 
 /// Time of the steps of a trial, at least.
 const STEPS: Duration = Duration::from_millis(60);
@@ -90,11 +99,15 @@ struct Kind {
     cost: f64,
     /// Of the run that costs most.
     most: f64,
+    /// Operations of a step.
+    step: f64,
+    large: bool,
 }
 
 /// Tries the kinds of networks of the missing runs for some seconds on one core. `progress`
 /// is told how far it is, and may end it early: then the estimate is of what has been looked
-/// at.
+/// at. Of networks that are too large to be tried in a moment one is tried, the smallest, and
+/// only if there are no others.
 ///
 /// Takes about a hundred bytes of memory for each kind.
 ///
@@ -111,7 +124,8 @@ pub fn estimate(
     let all: f64 = kinds.iter().map(|kind| kind.cost).sum();
     let (mut seconds, mut tried_cost, mut failed_cost) = (0.0, 0.0, 0.0);
     let (mut longest, mut tried, mut failed) = (0.0f64, 0, Vec::new());
-    let most = kinds.len().min(MAX_TRIALS);
+    let small = kinds.partition_point(|kind| !kind.large);
+    let most = small.clamp(1, MAX_TRIALS).min(kinds.len());
     let started = Instant::now();
     let mut rest = kinds.as_slice();
     while let Some((kind, others)) = rest.split_first()
@@ -155,7 +169,7 @@ pub fn estimate(
     })
 }
 
-/// The kinds, those that cost most first; and the most memory that a run needs.
+/// The kinds, those that cost most first, but the large ones last, from the smallest on; and the most memory that a run needs.
 fn kinds(
     plan: &Plan,
     todo: &Todo,
@@ -181,7 +195,8 @@ fn kinds(
         let kind = match kinds.entry(hash(&config)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                largest = largest.max(memory(&config, data));
+                let (memory, step) = (memory(&config, data), config.dense_flops_per_step());
+                largest = largest.max(memory);
                 place.insert(Kind {
                     run: number,
                     runs: 0,
@@ -189,6 +204,8 @@ fn kinds(
                     evaluations: 0.0,
                     cost: 0.0,
                     most: 0.0,
+                    step,
+                    large: step > LARGE_STEP || memory > LARGE_MEMORY,
                 })
             }
         };
@@ -202,7 +219,14 @@ fn kinds(
     sorted.try_reserve_exact(kinds.len())?;
     sorted.extend(kinds.into_values());
     // The order of a map is another one each time.
-    sorted.sort_unstable_by(|a, b| b.cost.total_cmp(&a.cost).then(a.run.cmp(&b.run)));
+    sorted.sort_unstable_by(|a, b| {
+        let order = match (a.large, b.large) {
+            (true, true) => a.step.total_cmp(&b.step),
+            (false, false) => b.cost.total_cmp(&a.cost),
+            (a, b) => a.cmp(&b),
+        };
+        order.then(a.run.cmp(&b.run))
+    });
     Ok((sorted, largest))
 }
 
@@ -260,13 +284,17 @@ impl Kind {
             trainer.step();
             Ok(())
         })?;
-        let evaluation = seconds_each(OTHERS, || {
-            trainer.count_correct();
-            Ok(())
-        })?;
-        // What cost has beyond steps and evaluations is pre-training, at the speed of steps.
-        let flops = config.dense_flops_per_step();
+        let flops = self.step;
         let evaluating = config.dense_flops_of_evaluation(test.len());
+        // At the speed of steps.
+        let evaluation = match evaluating / flops * step {
+            long if long > LONG => long,
+            _ => seconds_each(OTHERS, || {
+                trainer.count_correct();
+                Ok(())
+            })?,
+        };
+        // What cost has beyond steps and evaluations is pre-training, at the speed of steps.
         let rest = self.cost - self.steps * flops - self.evaluations * evaluating;
         let pretraining = if flops > 0.0 {
             rest.max(0.0) / flops

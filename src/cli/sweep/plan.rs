@@ -157,9 +157,12 @@ pub(super) fn expected(plan: &Plan, estimate: &Estimate, threads: usize) -> Stri
             true => String::new(),
             // Never 100 % where it is not all.
             false => format!(
-                "; measured on {tried} of {} kinds of networks, {:.0} % of the work",
+                "; measured on {tried} of {} kinds of networks, {} of the work",
                 grouped(&kinds.to_string()),
-                (100.0 * share).floor()
+                match 100.0 * share {
+                    ..1.0 => "less than 1 %".to_owned(),
+                    percent => format!("{:.0} %", percent.floor()),
+                }
             ),
         };
         let threads_text = match threads {

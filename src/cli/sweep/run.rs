@@ -182,7 +182,7 @@ fn not_kept(error: &StoreError, synced: u64) -> Failure {
     if let StoreError::Failed { .. } = error {
         let were = if synced == 1 { "was" } else { "were" };
         message += &format!(
-            "\n{} {were} kept before that; once there is room, or whatever else is wrong is \
+            "\nat least {} {were} kept before that; once there is room, or whatever else is wrong is \
              mended, the same command does the others",
             plan::runs(synced)
         );
@@ -198,7 +198,7 @@ fn open(out: &Path, manifest: &Manifest) -> Result<(Store, Writer), Failure> {
     let writer = store.writer().map_err(Error::from)?;
     if let Some(torn) = writer.cut() {
         say(format_args!(
-            "cut off what was half written when the last process ended: {torn}"
+            "note: cut off what was half written when the last process ended: {torn}"
         ));
     }
     Ok((store, writer))

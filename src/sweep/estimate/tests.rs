@@ -118,3 +118,28 @@ fn many_kinds_are_taken_by_their_cost() {
     let (two, one) = (estimate.seconds(2), estimate.seconds(1));
     assert!(two < one && two > 0.0);
 }
+
+#[test]
+fn large_networks_are_not_tried() {
+    let text = |widths: &str| {
+        format!(
+            "[train]\nbatch = 30\nsteps = 10\n
+             [grid]\nhidden = {{ depth = [2], width = [{widths}] }}"
+        )
+    };
+    // 10 GB of memory each, and one that is small.
+    let sweep = sweep(&text("40000, 30, 39000"), 30);
+    let (kinds, memory) = sweep.kinds();
+    let runs: Vec<u32> = kinds.iter().map(|kind| kind.run).collect();
+    assert_eq!(runs, [1, 2, 0]);
+    assert!(memory > 4 * 40_000 * 40_000);
+    let estimate = sweep.estimate(&mut |_| ControlFlow::Continue(()));
+    assert_eq!((estimate.kinds, estimate.tried), (3, 1));
+    assert!(estimate.failed.is_empty() && estimate.share < 1e-3);
+    // A million times the cost.
+    assert!(estimate.core_seconds > 1.0, "{estimate:?}");
+    // The smallest is better than none.
+    let sweep = self::sweep(&text("3500, 3400"), 30);
+    let estimate = sweep.estimate(&mut |_| ControlFlow::Continue(()));
+    assert_eq!((estimate.kinds, estimate.tried), (2, 1));
+}
