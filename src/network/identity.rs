@@ -35,9 +35,9 @@ impl Network {
     /// the instruction set and on which zero inputs were skipped, and mean nothing.
     pub fn weights_sha256(&self) -> String {
         let mut hash = Sha256::new();
+        let mut bytes = [0u8; 4096];
         let mut add = |values: &[f32]| {
             for chunk in values.chunks(1024) {
-                let mut bytes = [0u8; 4096];
                 for (to, &v) in bytes.chunks_exact_mut(4).zip(chunk) {
                     to.copy_from_slice(&canonical(v).to_le_bytes());
                 }
@@ -45,8 +45,10 @@ impl Network {
             }
         };
         for l in 0..self.layers().len() {
-            add(&self.dense_weights(l));
-            add(&self.dense_biases(l));
+            // By rows: a copy of W may be more than there is memory for.
+            let (w, fan_out) = (self.weights(l), self.layers[l].fan_out);
+            (0..w.rows()).for_each(|r| add(&w.row(r)[..fan_out]));
+            add(&self.biases(l)[..fan_out]);
             if let Some(norm) = self.norm(l) {
                 norm.named().iter().for_each(|(_, values)| add(values));
             }
