@@ -144,9 +144,9 @@ fn nothing(args: &ReportArgs, groups: &Groups) -> String {
         }
         _ => {
             let conditions = args.conditions.join(" --where ");
-            let none = match runs {
+            let none = match groups.runs {
                 1 => "the only run does not match".to_string(),
-                n => format!("none of the {n} runs matches"),
+                _ => format!("none of the {runs} runs matches"),
             };
             format!("{dir}: {none} --where {conditions}")
         }
