@@ -1,5 +1,8 @@
 //! SIGINT and SIGTERM: the first asks to finish, a second ends the process at once. Where
 //! there is nothing to finish yet, the first does.
+//!
+//! `timeout` and schedulers signal a process and its group, so it gets the same signal twice:
+//! what comes at the same moment is not a second one.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -18,15 +21,26 @@ impl Signals {
     /// From now on signals are noted instead of ending the process.
     pub(super) fn watch() -> std::io::Result<Self> {
         let status = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::new(AtomicBool::new(false));
+        let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             let code = 128 + signal;
-            // First in order: it acts when the flag is up already, set by the others.
-            flag::register_conditional_shutdown(signal, code, Arc::clone(&seen))?;
-            flag::register(signal, Arc::clone(&seen))?;
+            flag::register_conditional_shutdown(signal, code, Arc::clone(&again))?;
             let code = usize::try_from(code).unwrap_or(130);
             flag::register_usize(signal, Arc::clone(&status), code)?;
         }
+        let signals = Self {
+            status: Arc::clone(&status),
+        };
+        // Ends with the process, or soon after the first signal.
+        let watch = move || {
+            while signals.status().is_none() {
+                std::thread::park_timeout(PAUSE);
+            }
+            std::thread::sleep(SAME);
+            again.store(true, Ordering::Relaxed);
+        };
+        let thread = std::thread::Builder::new().name("signals".into());
+        thread.spawn(watch)?;
         Ok(Self { status })
     }
 
@@ -41,6 +55,9 @@ impl Signals {
 
 /// Between two looks at whether a signal has come.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Signals this close together are one.
+const SAME: Duration = Duration::from_millis(200);
 
 /// Until this is dropped the first signal ends the process.
 pub(super) struct AtOnce {
