@@ -16,6 +16,7 @@ mod machine;
 mod memory;
 mod report;
 mod step;
+mod sweep;
 mod text;
 mod timing;
 mod yardstick;
@@ -25,6 +26,7 @@ pub use machine::{Cache, Machine};
 pub use memory::{Bandwidth, Pass};
 pub use report::{Peak, Report};
 pub use step::{StepCase, StepLine, Timed, config};
+pub use sweep::{SweepCase, SweepLine};
 pub use timing::{Rate, Spread};
 pub use yardstick::{FmaPeak, Yardstick};
 
@@ -58,11 +60,13 @@ pub struct Plan {
     pub gemm: Vec<GemmCase>,
     /// Training steps and evaluations.
     pub steps: Vec<StepCase>,
-    /// The data set of `steps`, as for [`Dataset::open`].
+    /// Sweeps of short runs, in folders below [`std::env::temp_dir`] that are deleted.
+    pub sweeps: Vec<SweepCase>,
+    /// The data set of `steps` and `sweeps`, as for [`Dataset::open`].
     pub data: String,
     /// How long to measure each line of a table, in seconds, at least 0; three rounds are
-    /// run in any case. `None`: 0.2 for peaks, 0.1 for products, 1 for steps, and 0.3 if
-    /// there are more than ten of them.
+    /// run in any case. `None`: 0.2 for peaks, 0.1 for products, 1 for steps and sweeps, and
+    /// 0.3 for steps if there are more than ten of them.
     pub seconds: Option<f64>,
 }
 
@@ -74,6 +78,7 @@ impl Plan {
             peak: false,
             gemm: Vec::new(),
             steps: Vec::new(),
+            sweeps: Vec::new(),
             data: "mnist".into(),
             seconds: None,
         }
@@ -85,7 +90,7 @@ impl Plan {
             true => yardstick::instruction_sets(self.isa).count() + 1 + memory::LINES,
             false => 0,
         };
-        peaks + self.gemm.len() + self.steps.len()
+        peaks + self.gemm.len() + self.steps.len() + self.sweeps.len()
     }
 
     /// Measures.
@@ -120,6 +125,11 @@ impl Plan {
             let time = self.time(if self.steps.len() > 10 { 0.3 } else { 1.0 });
             let lines = step::measure(self.isa, &self.steps, [train, test], time, monitor)?;
             report.step = Some(lines);
+        }
+        if !self.sweeps.is_empty() {
+            let time = self.time(1.0);
+            let lines = sweep::measure(self.isa, &self.sweeps, &self.data, time, monitor)?;
+            report.sweep = Some(lines);
         }
         report.complete = !monitor.stopped();
         Ok(report)

@@ -35,6 +35,9 @@ pub enum Error {
     /// A report that cannot be written.
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
+    /// A sweep that asks for what is impossible.
+    #[error(transparent)]
+    Spec(#[from] crate::sweep::SpecError),
     /// Results that cannot be kept or read.
     #[error(transparent)]
     Store(#[from] crate::sweep::store::StoreError),

@@ -164,6 +164,41 @@ fn steps_with_other_settings() {
 }
 
 #[test]
+fn sweeps_of_short_runs() {
+    let report = report(&["sweep"]);
+    check_machine(&report);
+    assert!(report["peak"].is_null() && report["step"].is_null());
+    let lines = report["sweep"].as_array().unwrap();
+    let cores = &report["machine"]["cores"];
+    let several = *cores != 1;
+    assert_eq!(lines.len(), if several { 4 } else { 2 });
+    for line in lines {
+        check_times(&line["seconds"]);
+        let alone = line["threads"] == 1;
+        assert!(alone || line["threads"] == *cores);
+        let runs = positive(&line["runs"]);
+        let rate = runs / positive(&line["seconds"]["min"]);
+        assert!((positive(&line["runs_per_second"]) / rate - 1.0).abs() < 1e-9);
+        positive(&line["training_seconds"]);
+        assert_eq!(line["share_of_ideal"].is_null(), alone);
+    }
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["layers"], &last["steps"]),
+        (&json!([784, 10]), &json!(100))
+    );
+    let layers = json!([784, 390, 156, 62, 25, 10]);
+    assert_eq!(
+        (&lines[0]["layers"], &lines[0]["steps"]),
+        (&layers, &json!(500))
+    );
+    bench(&["sweep"])
+        .assert()
+        .success()
+        .stdout(contains("| 784-10 "));
+}
+
+#[test]
 fn text_is_markdown_with_tables() {
     use pulldown_cmark::{Event, Options, Parser, Tag};
     let output = bench(&SMALL).assert().success();

@@ -1,6 +1,6 @@
 //! What was measured, as one object.
 
-use super::{Bandwidth, FmaPeak, GemmLine, Machine, StepLine};
+use super::{Bandwidth, FmaPeak, GemmLine, Machine, StepLine, SweepLine};
 use serde::Serialize;
 
 /// What was measured: what `fanin bench --json` prints.
@@ -16,6 +16,8 @@ pub struct Report {
     pub gemm: Option<Vec<GemmLine>>,
     /// Training steps and evaluations.
     pub step: Option<Vec<StepLine>>,
+    /// Sweeps of short runs.
+    pub sweep: Option<Vec<SweepLine>>,
 }
 
 /// Peaks of arithmetic and memory.
@@ -36,6 +38,7 @@ impl Report {
             peak: None,
             gemm: None,
             step: None,
+            sweep: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::machine::size;
 use super::timing::Rate;
-use super::{GemmLine, Machine, Peak, Report, StepLine, Timed};
+use super::{GemmLine, Machine, Peak, Report, StepLine, SweepLine, Timed};
 use crate::report::grouped;
 use std::fmt::Write;
 
@@ -24,6 +24,9 @@ impl Report {
         }
         if let Some(lines) = &self.step {
             section("Training steps and evaluations", step(lines));
+        }
+        if let Some(lines) = &self.sweep {
+            section("Sweeps of short runs", sweep(lines));
         }
         if !self.complete {
             text.push_str("\nEnded before all was measured.\n");
@@ -191,7 +194,6 @@ fn gemm(lines: &[GemmLine]) -> Table {
 
 fn step(lines: &[StepLine]) -> Table {
     let row = |line: &StepLine| {
-        let layers: Vec<String> = line.layers.iter().map(ToString::to_string).collect();
         let kind = match line.timed {
             Timed::Step => "step",
             Timed::Evaluation => "evaluation",
@@ -209,7 +211,7 @@ fn step(lines: &[StepLine]) -> Table {
         let of = |f: fn(&super::Spread) -> f64| line.seconds.as_ref().map(f);
         vec![
             kind.into(),
-            layers.join("-"),
+            network(&line.layers),
             settings,
             match line.timed {
                 Timed::Step => line.batch.to_string(),
@@ -241,6 +243,44 @@ fn step(lines: &[StepLine]) -> Table {
         numbers: 3,
         rows: lines.iter().map(row).collect(),
     }
+}
+
+fn sweep(lines: &[SweepLine]) -> Table {
+    let row = |line: &SweepLine| {
+        let millis = |seconds: f64| format!("{:.2}", 1e3 * seconds);
+        vec![
+            network(&line.layers),
+            line.steps.to_string(),
+            line.threads.to_string(),
+            line.runs.to_string(),
+            format!("{:.1}", line.runs_per_second),
+            percent(line.seconds.spread),
+            millis(line.training_seconds),
+            millis(line.overhead_seconds),
+            line.share_of_ideal.map_or("—".into(), percent),
+        ]
+    };
+    Table {
+        headings: vec![
+            "network",
+            "steps",
+            "threads",
+            "runs",
+            "runs/s",
+            "spread",
+            "ms training",
+            "ms beside",
+            "of ideal",
+        ],
+        numbers: 1,
+        rows: lines.iter().map(row).collect(),
+    }
+}
+
+/// `784-390-10`
+fn network(layers: &[usize]) -> String {
+    let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
+    layers.join("-")
 }
 
 #[cfg(test)]

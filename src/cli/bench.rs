@@ -4,7 +4,7 @@ use super::norm::NormArgs;
 use super::output::say;
 use super::signals::Signals;
 use super::{FAILED, Failure};
-use crate::bench::{self, GemmCase, Monitor, Plan, Report, StepCase, Timed};
+use crate::bench::{self, GemmCase, Monitor, Plan, Report, StepCase, SweepCase, Timed};
 use crate::{Activation, Error, Isa};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,7 +20,8 @@ Examples:
   fanin bench gemm --long
   fanin bench step --table
   fanin bench step --layers 784,90,10 --activation relu --batch 32
-  fanin bench step --max-multiple 1.0
+  fanin bench step --max-multiple 0.85
+  fanin bench sweep
 
 The text is Markdown, its tables are aligned.";
 
@@ -45,6 +46,13 @@ the same is marked.
 
 Ends with 1 if --max-multiple does not hold.";
 
+const SWEEP_METHOD: &str = "\
+A sweep is run as by `fanin sweep run`, into a new folder among temporary files that is
+deleted afterwards: the article's network with 500 steps, and 784-10 with 100, an evaluation
+before and after, on one core and on all. `ms training` is a core's time for the steps and
+evaluations of a run, `ms beside` all else: the start of the sweep, building networks, hashes,
+records on the disk, the wait of some cores for the last run. `of ideal` is runs a second over cores × runs a second on one.";
+
 /// Tries to get below `--max-multiple`: a busy machine may spoil one.
 const TRIES: usize = 5;
 
@@ -59,7 +67,7 @@ pub(super) struct BenchArgs {
     what: Option<BenchCommand>,
 
     /// How long to measure each line, at least three rounds [default: peak 0.2, gemm 0.1,
-    /// step 1, its table 0.3]
+    /// step 1, its table 0.3, sweep 1]
     #[arg(long, global = true, value_name = "X", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Option<f64>,
 
@@ -76,6 +84,9 @@ enum BenchCommand {
     Gemm(GemmArgs),
     /// Training steps and evaluations, as multiples of the dense limit
     Step(StepArgs),
+    /// Sweeps of short runs: runs a second, and what a run costs beside its training
+    #[command(after_help = SWEEP_METHOD)]
+    Sweep,
 }
 
 #[derive(Debug, Args)]
@@ -167,7 +178,9 @@ impl BenchArgs {
                 plan.peak = true;
                 plan.gemm = GemmCase::all(false);
                 plan.steps = StepCase::steps_and_evaluations(&crate::TrainConfig::default());
+                plan.sweeps = SweepCase::all();
             }
+            Some(BenchCommand::Sweep) => plan.sweeps = SweepCase::all(),
             Some(BenchCommand::Peak) => plan.peak = true,
             Some(BenchCommand::Gemm(args)) => plan.gemm = GemmCase::all(args.long),
             Some(BenchCommand::Step(args)) => {
