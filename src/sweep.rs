@@ -80,6 +80,7 @@ pub mod status;
 pub mod store;
 mod time;
 
+pub use crate::pool::Monitor;
 pub use estimate::{Estimate, Estimating, FailedTrial, estimate};
 pub use groups::{
     Axis, Best, Counts, CurvePoint, Failure, Follows, Group, GroupOptions, Groups, Key, KeyError,
