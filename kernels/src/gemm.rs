@@ -31,10 +31,12 @@
 mod blocking;
 mod microkernel;
 mod pack;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use blocking::Blocking;
+pub use shared::SharedGemm;
 
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};

@@ -58,7 +58,7 @@ pub mod sparse;
 pub mod team;
 pub use activation::Activation;
 pub use buffer::{AlignedBuffer, padded};
-pub use gemm::{Blocking, Gemm};
+pub use gemm::{Blocking, Gemm, SharedGemm};
 pub use isa::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError};
 pub use loss::{Loss, Targets};
 pub use matrix::{MatMut, MatRef};

@@ -1,9 +1,11 @@
-//! Matrix products on one thread, through the general entry of fanin-kernels.
+//! Matrix products, through the general entry of fanin-kernels.
 
 use super::timing::{Spread, repetitions, rounds, seconds};
+use super::yardstick::cores;
 use super::{Monitor, Yardstick};
 use crate::{Error, Isa, TrainConfig};
-use fanin_kernels::{AlignedBuffer, Gemm, MatMut, MatRef};
+use fanin_kernels::team::Team;
+use fanin_kernels::{AlignedBuffer, MatMut, MatRef, SharedGemm};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -48,18 +50,29 @@ pub struct GemmCase {
     pub k: usize,
     /// Columns of B and C.
     pub n: usize,
+    /// Threads that share it.
+    pub threads: usize,
 }
 
 impl GemmCase {
     /// Products of the article's network at batches of 10, 32 and 100, of its evaluation
-    /// (1,000 samples), squares from 64 to 1,024 (to 2,048 if `long`), and odd sizes.
+    /// (1,000 samples), squares from 64 to 1,024 (to 2,048 if `long`), and odd sizes, on one
+    /// thread; squares from 256 on also on two, if there are two cores.
     pub fn all(long: bool) -> Vec<Self> {
         let layers = TrainConfig::default().layers;
         let mut cases = Vec::new();
         for batch in [10, 32, 100] {
             for (l, pair) in layers.windows(2).enumerate() {
                 let (fan_in, fan_out) = (pair[0], pair[1]);
-                let mut push = |kind, m, k, n| cases.push(Self { kind, m, k, n });
+                let mut push = |kind, m, k, n| {
+                    cases.push(Self {
+                        kind,
+                        m,
+                        k,
+                        n,
+                        threads: 1,
+                    });
+                };
                 push(GemmKind::Forward, batch, fan_in, fan_out);
                 push(GemmKind::WeightGradient, fan_in, batch, fan_out);
                 // Nobody needs the gradient of the network's inputs.
@@ -73,12 +86,19 @@ impl GemmCase {
             m,
             k,
             n,
+            threads: 1,
         };
         cases.extend(layers.windows(2).map(|pair| plain(1_000, pair[0], pair[1])));
         let squares = [64, 128, 256, 512, 1_024, 2_048];
         let squares = &squares[..squares.len() - usize::from(!long)];
         cases.extend(squares.iter().map(|&n| plain(n, n, n)));
         cases.push(plain(127, 129, 131));
+        if cores() > 1 {
+            cases.extend(squares.iter().filter(|&&n| n >= 256).map(|&n| Self {
+                threads: 2,
+                ..plain(n, n, n)
+            }));
+        }
         cases
     }
 
@@ -99,10 +119,12 @@ pub struct GemmLine {
     pub seconds: Spread,
     /// In the fastest round.
     pub gflops: f64,
-    /// FMA peak of the core in the same seconds, GFLOP/s.
+    /// FMA peak of one core in the same seconds, GFLOP/s.
     pub peak_gflops: f64,
-    /// `gflops ÷ peak_gflops`.
+    /// `gflops ÷ peak_gflops ÷ threads`.
     pub share_of_peak: f64,
+    /// `gflops` over those of the same product on one thread; `None` with one.
+    pub speedup: Option<f64>,
 }
 
 pub(super) fn measure(
@@ -111,27 +133,36 @@ pub(super) fn measure(
     time: Duration,
     monitor: &dyn Monitor,
 ) -> Result<Vec<GemmLine>, Error> {
-    let mut gemm = Gemm::new(isa)?;
-    let mut lines = Vec::new();
+    let mut lines: Vec<GemmLine> = Vec::new();
     for case in cases {
         if monitor.stopped() {
             break;
         }
-        let mut product = Product::new(*case)?;
+        let mut product = Product::new(*case, isa)?;
         let mut peak = Yardstick::new(Isa::best());
-        let calls = repetitions(ROUND, |n| product.run(&mut gemm, n));
+        let calls = repetitions(ROUND, |n| product.run(n));
         let times = rounds(time, monitor, || {
             peak.measure();
-            Some(seconds(|| product.run(&mut gemm, calls)) / calls as f64)
+            // Wakes threads that have gone to sleep meanwhile.
+            if case.threads > 1 {
+                product.run(1);
+            }
+            Some(seconds(|| product.run(calls)) / calls as f64)
         });
         if let Some(seconds) = Spread::of(&times) {
             let (gflops, peak_gflops) = (case.flops() / seconds.min / 1e9, peak.best() / 1e9);
+            let alone = lines.iter().find(|line| {
+                let GemmCase { m, k, n, .. } = line.case;
+                (line.case.kind, m, k, n) == (case.kind, case.m, case.k, case.n)
+            });
+            let speedup = alone.map(|alone| gflops / alone.gflops);
             lines.push(GemmLine {
                 case: *case,
                 seconds,
                 gflops,
                 peak_gflops,
-                share_of_peak: gflops / peak_gflops,
+                share_of_peak: gflops / peak_gflops / case.threads as f64,
+                speedup,
             });
             monitor.line();
         }
@@ -142,13 +173,15 @@ pub(super) fn measure(
 /// A case and its matrices, as they lie in memory.
 struct Product {
     case: GemmCase,
+    team: Team,
+    gemm: SharedGemm,
     a: AlignedBuffer,
     b: AlignedBuffer,
     c: AlignedBuffer,
 }
 
 impl Product {
-    fn new(case: GemmCase) -> Result<Self, Error> {
+    fn new(case: GemmCase, isa: Isa) -> Result<Self, Error> {
         let matrix = |rows: usize, cols: usize| -> Result<AlignedBuffer, Error> {
             let mut data = AlignedBuffer::zeroed(rows.saturating_mul(cols))?;
             for (i, v) in data.iter_mut().enumerate() {
@@ -158,14 +191,16 @@ impl Product {
         };
         Ok(Self {
             case,
+            team: Team::new(case.threads).map_err(Error::Threads)?,
+            gemm: SharedGemm::new(isa, case.threads)?,
             a: matrix(case.m, case.k)?,
             b: matrix(case.k, case.n)?,
             c: matrix(case.m, case.n)?,
         })
     }
 
-    fn run(&mut self, gemm: &mut Gemm, calls: u64) {
-        let GemmCase { kind, m, k, n } = self.case;
+    fn run(&mut self, calls: u64) {
+        let GemmCase { kind, m, k, n, .. } = self.case;
         let a = match kind {
             GemmKind::WeightGradient => MatRef::new(&self.a, k, m).transposed(),
             _ => MatRef::new(&self.a, m, k),
@@ -175,7 +210,8 @@ impl Product {
             _ => MatRef::new(&self.b, k, n),
         };
         for _ in 0..calls {
-            gemm.run(1.0, a, b, 0.0, MatMut::new(&mut self.c, m, n));
+            let c = MatMut::new(&mut self.c, m, n);
+            self.gemm.run(&mut self.team, 1.0, a, b, 0.0, c);
         }
     }
 }
@@ -192,13 +228,18 @@ mod tests {
         assert_eq!(of_step, config.dense_flops_per_step());
         let evaluation: f64 = cases[42..47].iter().map(GemmCase::flops).sum();
         assert_eq!(evaluation, config.dense_flops_of_evaluation(1_000));
-        assert_eq!((cases.len(), GemmCase::all(true).len()), (53, 54));
+        let one = |long| {
+            GemmCase::all(long)
+                .iter()
+                .filter(|c| c.threads == 1)
+                .count()
+        };
+        assert_eq!((one(false), one(true)), (53, 54));
         assert_eq!(cases[51].n, 1_024);
     }
 
     #[test]
     fn layouts_are_those_of_the_kinds() {
-        let mut gemm = Gemm::new(Isa::best()).unwrap();
         for (kind, a, b) in [
             // The element of A at (i, l) and that of B at (l, j), for 2 × 3 × 5.
             (GemmKind::Forward, [3, 1], [5, 1]),
@@ -206,8 +247,15 @@ mod tests {
             (GemmKind::InputGradient, [3, 1], [1, 3]),
         ] {
             let [m, k, n] = [2, 3, 5];
-            let mut product = Product::new(GemmCase { kind, m, k, n }).unwrap();
-            product.run(&mut gemm, 2);
+            let case = GemmCase {
+                kind,
+                m,
+                k,
+                n,
+                threads: 1,
+            };
+            let mut product = Product::new(case, Isa::best()).unwrap();
+            product.run(2);
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let terms = (0..k).map(|l| {
                     let a = product.a[i * a[0] + l * a[1]];

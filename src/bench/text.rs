@@ -20,7 +20,7 @@ impl Report {
             section("Bandwidth of one core", memory(peak));
         }
         if let Some(lines) = &self.gemm {
-            section("Matrix products, one thread", gemm(lines));
+            section("Matrix products", gemm(lines));
         }
         if let Some(lines) = &self.step {
             section("Training steps and evaluations", step(lines));
@@ -170,22 +170,27 @@ fn gemm(lines: &[GemmLine]) -> Table {
         vec![
             case.kind.name().into(),
             format!("{} × {} × {}", case.m, case.k, case.n),
+            case.threads.to_string(),
             format!("{:.1}", line.gflops),
             percent(line.share_of_peak),
             micros(line.seconds.min),
             micros(line.seconds.median),
             percent(line.seconds.spread),
+            line.speedup
+                .map_or("—".into(), |times| format!("{times:.2} ×")),
         ]
     };
     Table {
         headings: vec![
             "for",
             "m × k × n",
+            "threads",
             "GFLOP/s",
             "of peak",
             "µs",
             "median",
             "spread",
+            "speed-up",
         ],
         numbers: 2,
         rows: lines.iter().map(row).collect(),

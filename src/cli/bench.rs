@@ -80,7 +80,8 @@ pub(super) struct BenchArgs {
 enum BenchCommand {
     /// FMA peaks; bandwidths of caches and memory
     Peak,
-    /// Matrix products on one thread: those of the article's network, squares, odd sizes
+    /// Matrix products: those of the article's network, squares, odd sizes; large ones also
+    /// on two threads
     Gemm(GemmArgs),
     /// Training steps and evaluations, as multiples of the dense limit
     Step(StepArgs),
