@@ -176,8 +176,9 @@ impl Backward<'_> {
     #[inline(always)]
     unsafe fn update<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
         // Not all the registers there are: a small batch leaves a tile soon, and the next
-        // one's loads and products have to run beside this one's stores.
-        let (tallest, widest) = if S::REGISTERS >= 32 { (4, 4) } else { (2, 2) };
+        // one's loads and products have to run beside this one's stores. With more than
+        // about ten in a row the queue of stores is full, and they cannot (Zen 4).
+        let (tallest, widest) = if S::REGISTERS >= 32 { (4, 2) } else { (2, 2) };
         for (first, registers) in even_parts(self.n / LANES, widest) {
             let mut r = 0;
             while r < rows {
@@ -374,7 +375,7 @@ impl OuterProducts {
     /// # Safety
     /// - `x` is valid for reads of `batch` rows of `rows` floats, `scaled` of `batch`
     ///   rows of 16·`registers`, `target` for reads and writes of `rows` such rows.
-    /// - 1 ≤ `rows` ≤ 4, 1 ≤ `registers` ≤ 4 (with few registers: 2 and 2).
+    /// - 1 ≤ `rows` ≤ 4, 1 ≤ `registers` ≤ 2 (with few registers: 2 and 2).
     #[inline(always)]
     unsafe fn run_sized<S: Simd>(self, s: S, rows: usize, registers: usize) {
         macro_rules! sizes {
@@ -393,7 +394,7 @@ impl OuterProducts {
             };
         }
         if S::REGISTERS >= 32 {
-            sizes!(1 2 3 4; (1 2 3 4))
+            sizes!(1 2 3 4; (1 2))
         } else {
             sizes!(1 2; (1 2))
         }
