@@ -14,6 +14,7 @@
 mod gemm;
 mod machine;
 mod memory;
+mod phases;
 mod report;
 mod step;
 mod sweep;
@@ -24,6 +25,7 @@ mod yardstick;
 pub use gemm::{GemmCase, GemmKind, GemmLine};
 pub use machine::{Cache, Machine};
 pub use memory::{Bandwidth, Pass};
+pub use phases::PhaseLine;
 pub use report::{Peak, Report};
 pub use step::{StepCase, StepLine, Timed, config};
 pub use sweep::{SweepCase, SweepLine};
@@ -31,7 +33,7 @@ pub use timing::{Rate, Spread};
 pub use yardstick::{FmaPeak, Yardstick};
 
 use crate::data::Dataset;
-use crate::{Error, InputPath, Isa, Samples};
+use crate::{Error, InputPath, Isa, Samples, TrainConfig};
 use std::time::Duration;
 
 /// Follows a benchmark, and may end it.
@@ -60,6 +62,8 @@ pub struct Plan {
     pub gemm: Vec<GemmCase>,
     /// Training steps and evaluations.
     pub steps: Vec<StepCase>,
+    /// The phases of a step of this configuration.
+    pub phases: Option<TrainConfig>,
     /// Sweeps of short runs, in folders below [`std::env::temp_dir`] that are deleted.
     pub sweeps: Vec<SweepCase>,
     /// The data set of `steps` and `sweeps`, as for [`Dataset::open`].
@@ -78,6 +82,7 @@ impl Plan {
             peak: false,
             gemm: Vec::new(),
             steps: Vec::new(),
+            phases: None,
             sweeps: Vec::new(),
             data: "mnist".into(),
             seconds: None,
@@ -90,7 +95,8 @@ impl Plan {
             true => yardstick::instruction_sets(self.isa).count() + 1 + memory::LINES,
             false => 0,
         };
-        peaks + self.gemm.len() + self.steps.len() + self.sweeps.len()
+        let phases = self.phases.as_ref().map_or(0, phases::lines);
+        peaks + self.gemm.len() + self.steps.len() + phases + self.sweeps.len()
     }
 
     /// Measures.
@@ -101,7 +107,7 @@ impl Plan {
     pub fn run(&self, monitor: &dyn Monitor) -> Result<Report, Error> {
         let machine = Machine::detect(self.isa)?;
         // Before all that takes time.
-        let samples = match self.steps.is_empty() {
+        let samples = match self.steps.is_empty() && self.phases.is_none() {
             true => None,
             false => Some(self.samples()?),
         };
@@ -125,6 +131,10 @@ impl Plan {
             let time = self.time(if self.steps.len() > 10 { 0.3 } else { 1.0 });
             let lines = step::measure(self.isa, &self.steps, [train, test], time, monitor)?;
             report.step = Some(lines);
+            if let Some(config) = &self.phases {
+                let lines = phases::measure(self.isa, config, [train, test], time, monitor)?;
+                report.phases = Some(lines);
+            }
         }
         if !self.sweeps.is_empty() {
             let time = self.time(1.0);

@@ -67,7 +67,7 @@ pub mod random;
 pub mod report;
 pub mod samples;
 pub mod stats;
-mod step;
+pub mod step;
 pub mod sweep;
 pub mod train;
 

@@ -47,6 +47,31 @@ pub struct Batch<'a> {
     pub frozen: Range<usize>,
 }
 
+/// A part of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The inputs and targets of the batch are brought together.
+    Gather,
+    /// The outputs of layer l.
+    Forward(usize),
+    /// The loss, and δ of the last layer.
+    Loss,
+    /// W of layer l is updated and, if l > 0, δ and the biases of layer l − 1.
+    Backward(usize),
+}
+
+/// Is told when each phase of a step has ended.
+pub trait Clock {
+    /// `phase` has ended; it began when the one before it ended.
+    fn ended(&mut self, phase: Phase);
+}
+
+/// Does not look.
+impl Clock for () {
+    #[inline(always)]
+    fn ended(&mut self, _: Phase) {}
+}
+
 /// The memory of a step, planned once for a network and a batch size.
 pub struct Workspace {
     batch: usize,
@@ -141,14 +166,20 @@ impl Workspace {
     /// # Panics
     /// If the network or the samples are not those of [`Workspace::new`], or a sample
     /// does not exist.
-    pub fn step(&mut self, mut batch: Batch<'_>, rule: Rule, lr: f32) -> f32 {
+    pub fn step(
+        &mut self,
+        mut batch: Batch<'_>,
+        rule: Rule,
+        lr: f32,
+        clock: &mut impl Clock,
+    ) -> f32 {
         let apply = match rule {
             Rule::Sgd => Apply::Sgd {
                 rate: -(lr / self.batch as f32),
             },
             Rule::Momentum(momentum) => Apply::Momentum { momentum, lr },
         };
-        self.run(&mut batch, apply)
+        self.run(&mut batch, apply, clock)
     }
 
     /// The mean loss and its gradient, in the shape of a network.
@@ -162,7 +193,7 @@ impl Workspace {
         // The gradient is a velocity without a past.
         let gradient = batch.network.zeros_like()?;
         let velocity = self.velocity.replace(gradient);
-        let loss = self.run(&mut batch, Apply::Gradient);
+        let loss = self.run(&mut batch, Apply::Gradient, &mut ());
         let gradient = std::mem::replace(&mut self.velocity, velocity);
         match gradient {
             Some(gradient) => Ok((loss, gradient)),
@@ -170,19 +201,21 @@ impl Workspace {
         }
     }
 
-    fn run(&mut self, batch: &mut Batch<'_>, apply: Apply) -> f32 {
+    fn run(&mut self, batch: &mut Batch<'_>, apply: Apply, clock: &mut impl Clock) -> f32 {
         let layers = self.layers.len();
         assert!(batch.ids.len() == self.batch && batch.network.layers().len() == layers);
         self.gather(batch.samples, batch.ids);
+        clock.ended(Phase::Gather);
         for l in 0..layers {
             self.forward(batch, l);
+            clock.ended(Phase::Forward(l));
         }
         let mean = self.loss(batch) / self.batch as f32;
         if !mean.is_finite() {
             return mean;
         }
         self.remember_statistics(batch, apply);
-        self.backward(batch, apply);
+        self.backward(batch, apply, clock);
         mean
     }
 

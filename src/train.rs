@@ -14,7 +14,7 @@ pub use crate::data_init::PretrainProgress;
 use crate::evaluate::Evaluator;
 use crate::network::Network;
 use crate::samples::Samples;
-use crate::step::{Batch, Rule, Workspace};
+use crate::step::{Batch, Clock, Rule, Workspace};
 use fanin_kernels::Isa;
 use fanin_kernels::norm::MAX_SAMPLES;
 use fanin_kernels::team::Team;
@@ -225,12 +225,17 @@ impl<'a> Trainer<'a> {
 
     /// One training step; returns the mean loss of the batch before it.
     pub fn step(&mut self) -> f32 {
+        self.step_with(&mut ())
+    }
+
+    /// [`Trainer::step`] with a clock that is told when each phase of it has ended.
+    pub fn step_with(&mut self, clock: &mut impl Clock) -> f32 {
         self.order.fill(&mut self.ids);
         self.train
             .prefetch(self.isa, self.order.peek(self.config.batch));
         let (rule, lr) = (self.rule, self.config.lr);
         let (workspace, batch) = self.batch();
-        workspace.step(batch, rule, lr)
+        workspace.step(batch, rule, lr, clock)
     }
 
     /// The mean loss and gradient of the batch that the next step would take; neither

@@ -171,6 +171,43 @@ fn steps_with_other_settings() {
 }
 
 #[test]
+fn phases_of_a_step() {
+    let phases = [&SMALL[..], &["--phases"]].concat();
+    let report = report(&phases);
+    assert!(!report["step"].as_array().unwrap().is_empty());
+    let lines = report["phases"].as_array().unwrap();
+    let names = [
+        "gather", "forward", "forward", "loss", "backward", "backward",
+    ];
+    let layers = [
+        json!(null),
+        json!(1),
+        json!(2),
+        json!(null),
+        json!(2),
+        json!(1),
+    ];
+    assert_eq!(lines.len(), names.len());
+    for ((line, name), layer) in lines.iter().zip(names).zip(layers) {
+        assert_eq!((&line["phase"], &line["layer"]), (&json!(name), &layer));
+        check_times(&line["seconds"]);
+        let limits = ["arithmetic_seconds", "memory_seconds"].map(|key| line[key].as_f64());
+        let limit = limits[0].unwrap().max(limits[1].unwrap());
+        match layer.is_null() {
+            true => assert!(limit == 0.0 && line["of_limit"].is_null()),
+            false => {
+                let share = limit / positive(&line["seconds"]["min"]);
+                assert!((positive(&line["of_limit"]) / share - 1.0).abs() < 1e-9);
+            }
+        }
+    }
+    bench(&phases)
+        .assert()
+        .success()
+        .stdout(contains("**Phases of a step**").and(contains("| gather ")));
+}
+
+#[test]
 fn sweeps_of_short_runs() {
     let report = report(&["sweep"]);
     check_machine(&report);
@@ -250,6 +287,7 @@ fn usage_errors_end_with_2() {
         (&["step", "--max-multiple", "0"], "> 0"),
         (&["step", "--max-multiple", "inf"], "> 0"),
         (&["step", "--table", "--batch", "3"], "--batch"),
+        (&["step", "--table", "--phases"], "--phases"),
         (
             &["step", "--table", "--max-multiple", "1"],
             "--max-multiple",

@@ -1,6 +1,6 @@
 //! What was measured, as one object.
 
-use super::{Bandwidth, FmaPeak, GemmLine, Machine, StepLine, SweepLine};
+use super::{Bandwidth, FmaPeak, GemmLine, Machine, PhaseLine, StepLine, SweepLine};
 use serde::Serialize;
 
 /// What was measured: what `fanin bench --json` prints.
@@ -16,6 +16,8 @@ pub struct Report {
     pub gemm: Option<Vec<GemmLine>>,
     /// Training steps and evaluations.
     pub step: Option<Vec<StepLine>>,
+    /// The phases of a step.
+    pub phases: Option<Vec<PhaseLine>>,
     /// Sweeps of short runs.
     pub sweep: Option<Vec<SweepLine>>,
 }
@@ -38,6 +40,7 @@ impl Report {
             peak: None,
             gemm: None,
             step: None,
+            phases: None,
             sweep: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::machine::size;
 use super::timing::Rate;
-use super::{GemmLine, Machine, Peak, Report, StepLine, SweepLine, Timed};
+use super::{GemmLine, Machine, Peak, PhaseLine, Report, StepLine, SweepLine, Timed};
 use crate::report::grouped;
 use std::fmt::Write;
 
@@ -24,6 +24,9 @@ impl Report {
         }
         if let Some(lines) = &self.step {
             section("Training steps and evaluations", step(lines));
+        }
+        if let Some(lines) = &self.phases {
+            section("Phases of a step", phases(lines));
         }
         if let Some(lines) = &self.sweep {
             section("Sweeps of short runs", sweep(lines));
@@ -244,6 +247,45 @@ fn step(lines: &[StepLine]) -> Table {
             "dense GFLOP/s",
             "FMA peak",
             "× dense limit",
+        ],
+        numbers: 3,
+        rows: lines.iter().map(row).collect(),
+    }
+}
+
+fn phases(lines: &[PhaseLine]) -> Table {
+    let row = |line: &PhaseLine| {
+        let known = |x: f64, text: String| if x > 0.0 { text } else { "—".into() };
+        vec![
+            line.phase.into(),
+            line.layer.map_or("—".into(), |l| l.to_string()),
+            line.limit.unwrap_or("—").into(),
+            micros(line.seconds.min),
+            micros(line.seconds.median),
+            percent(line.seconds.spread),
+            known(
+                line.flops,
+                grouped(&format!("{:.1}", line.flops / line.seconds.min / 1e9)),
+            ),
+            known(line.arithmetic_seconds, micros(line.arithmetic_seconds)),
+            known(line.bytes, grouped(&format!("{:.0}", line.bytes / 1e3))),
+            known(line.memory_seconds, micros(line.memory_seconds)),
+            line.of_limit.map_or("—".into(), percent),
+        ]
+    };
+    Table {
+        headings: vec![
+            "phase",
+            "layer",
+            "limit",
+            "µs",
+            "median",
+            "spread",
+            "GFLOP/s",
+            "µs at peak",
+            "kB of W",
+            "µs to move",
+            "of limit",
         ],
         numbers: 3,
         rows: lines.iter().map(row).collect(),

@@ -20,6 +20,7 @@ Examples:
   fanin bench gemm --long
   fanin bench step --table
   fanin bench step --layers 784,90,10 --activation relu --batch 32
+  fanin bench step --phases
   fanin bench step --max-multiple 0.85
   fanin bench sweep
 
@@ -131,9 +132,14 @@ struct StepArgs {
     #[arg(long, conflicts_with_all = ["layers", "batch", "activation", "batch_norm"])]
     table: bool,
 
+    /// Each phase of a step on one thread as well, beside the time that its multiply-adds
+    /// and the bytes of its weights would take
+    #[arg(long, conflicts_with = "table")]
+    phases: bool,
+
     /// Only steps on one thread; end with 1 unless they take at most X times the dense
     /// limit, in one of five tries
-    #[arg(long, value_name = "X", value_parser = multiple, allow_negative_numbers = true, conflicts_with = "table")]
+    #[arg(long, value_name = "X", value_parser = multiple, allow_negative_numbers = true, conflicts_with_all = ["table", "phases"])]
     max_multiple: Option<f64>,
 }
 
@@ -186,6 +192,10 @@ impl BenchArgs {
             Some(BenchCommand::Gemm(args)) => plan.gemm = GemmCase::all(args.long),
             Some(BenchCommand::Step(args)) => {
                 plan.steps = args.cases()?;
+                plan.phases = match args.phases {
+                    true => plan.steps.first().map(|case| case.config.clone()),
+                    false => None,
+                };
                 plan.data.clone_from(&args.data);
             }
         }

@@ -3,7 +3,7 @@
 use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
 use super::batch::sparse_batch;
 use super::norm::NormParts;
-use super::{Batch, Workspace, empty, matrix, rows, rows_or_none};
+use super::{Batch, Clock, Phase, Workspace, empty, matrix, rows, rows_or_none};
 use crate::batch_norm::Placement;
 use crate::network::NormMut;
 use crate::samples::Inputs;
@@ -12,7 +12,7 @@ use fanin_kernels::{LANES, MatMut};
 
 impl Workspace {
     /// From dL/dy of the last layer down to the lowest layer that is trained.
-    pub(super) fn backward(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+    pub(super) fn backward(&mut self, batch: &mut Batch<'_>, apply: Apply, clock: &mut impl Clock) {
         let frozen = batch.frozen.clone();
         let apply_of = |l: usize| match frozen.contains(&l) {
             true => Apply::Nothing,
@@ -22,11 +22,14 @@ impl Workspace {
         let lowest = if frozen.start == 0 { frozen.end } else { 0 };
         let last = self.layers.len() - 1;
         self.output_delta(batch, apply_of(last));
+        clock.ended(Phase::Loss);
         for l in (lowest.max(1)..=last).rev() {
             self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
+            clock.ended(Phase::Backward(l));
         }
         if lowest == 0 {
             self.first_layer(batch, apply_of(0));
+            clock.ended(Phase::Backward(0));
         }
     }
 
