@@ -41,7 +41,7 @@ fn main() {
                     b.iter_batched(
                         || {
                             let batch: Vec<u32> = (0..size).map(|_| sample()).collect();
-                            sparse::prefetch(isa, &inputs, &batch);
+                            sparse::prefetch(isa, &inputs, &batch, &[]);
                             batch
                         },
                         |batch| {

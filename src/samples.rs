@@ -234,10 +234,12 @@ impl Samples {
         matches!(self.targets, TargetValues::Classes(_))
     }
 
-    /// Asks for samples that a step will need soon.
-    pub(crate) fn prefetch(&self, isa: Isa, samples: &[u32]) {
+    /// Asks for samples that steps will need soon: of the `coming` ones, the first `size`
+    /// in the next step, the others in the one after it.
+    pub(crate) fn prefetch(&self, isa: Isa, coming: &[u32], size: usize) {
         if let Inputs::Sparse(rows) = &self.inputs {
-            sparse::prefetch(isa, rows, samples);
+            let (next, later) = coming.split_at(size.min(coming.len()));
+            sparse::prefetch(isa, rows, next, later);
         }
     }
 
@@ -271,11 +273,7 @@ impl Samples {
     /// Bytes of memory that the samples take, but for a few.
     pub fn memory(&self) -> usize {
         let inputs = match &self.inputs {
-            // A column number and a value of each that is not zero; an offset for each row.
-            Inputs::Sparse(rows) => {
-                let nonzero = rows.density() * rows.rows() as f64 * rows.cols() as f64;
-                3 * nonzero as usize + rows.rows() * size_of::<usize>()
-            }
+            Inputs::Sparse(rows) => rows.memory(),
             Inputs::Bytes(bytes, _) => bytes.len(),
             Inputs::Values(values, _) => size_of_val(&values[..]),
         };

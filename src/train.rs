@@ -231,8 +231,9 @@ impl<'a> Trainer<'a> {
     /// [`Trainer::step`] with a clock that is told when each phase of it has ended.
     pub fn step_with(&mut self, clock: &mut impl Clock) -> f32 {
         self.order.fill(&mut self.ids);
-        self.train
-            .prefetch(self.isa, self.order.peek(self.config.batch));
+        let batch = self.config.batch;
+        let coming = self.order.peek(batch.saturating_mul(2));
+        self.train.prefetch(self.isa, coming, batch);
         let (rule, lr) = (self.rule, self.config.lr);
         let (workspace, batch) = self.batch();
         workspace.step(batch, rule, lr, clock)

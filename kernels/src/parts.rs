@@ -11,11 +11,13 @@ pub(crate) fn part_start(n: usize, parts: usize, i: usize) -> usize {
 
 /// Splits `0..n` into the fewest parts of at most `most`, as even as can be: (start, length).
 #[inline(always)]
-pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let parts = n.div_ceil(most);
+    let short = n.checked_div(parts).unwrap_or(0);
+    let longer = n - short * parts;
     (0..parts).map(move |i| {
-        let start = part_start(n, parts, i);
-        (start, part_start(n, parts, i + 1) - start)
+        let start = i * short + i.min(longer);
+        (start, short + usize::from(i < longer))
     })
 }
 

@@ -99,17 +99,28 @@ impl SparseBytes {
         let all = self.rows() as f64 * self.cols as f64;
         self.values.len() as f64 / all.max(1.0)
     }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        size_of_val(&self.offsets[..]) + size_of_val(&self.columns[..]) + self.values.len()
+    }
 }
 
-/// Asks for the rows `batch` of `inputs`, so that they are in the cache when the next
-/// step needs them: at random places of a large array, they are in none.
-pub fn prefetch(isa: Isa, inputs: &SparseBytes, batch: &[u32]) {
-    isa.dispatch(Prefetch { inputs, batch });
+/// Asks for the rows `next` of `inputs`, so that they are in the cache when the next step
+/// needs them: at random places of a large array, they are in none. Where the rows `later`
+/// lie is asked for as well: it has to be known when they are the next.
+pub fn prefetch(isa: Isa, inputs: &SparseBytes, next: &[u32], later: &[u32]) {
+    isa.dispatch(Prefetch {
+        inputs,
+        next,
+        later,
+    });
 }
 
 struct Prefetch<'a> {
     inputs: &'a SparseBytes,
-    batch: &'a [u32],
+    next: &'a [u32],
+    later: &'a [u32],
 }
 
 impl Kernel for Prefetch<'_> {
@@ -118,7 +129,10 @@ impl Kernel for Prefetch<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         const LINE: usize = 64;
-        for &row in self.batch {
+        for &row in self.later {
+            s.prefetch(self.inputs.offsets.as_ptr().wrapping_add(row as usize));
+        }
+        for &row in self.next {
             let row = row as usize;
             let Some(&[start, end]) = self.inputs.offsets.get(row..row + 2) else {
                 continue;

@@ -212,7 +212,7 @@ fn sparse_forward() {
                         let bias = memory.floats(n);
                         let mut z = memory.matrix(b.max(1), n, n + gap);
                         let mut y = memory.matrix(b.max(1), n, n + gap);
-                        sparse::prefetch(isa, &images, &batch);
+                        sparse::prefetch(isa, &images, &batch, &batch);
                         sparse::forward(
                             isa,
                             &images,

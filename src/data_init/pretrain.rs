@@ -196,8 +196,8 @@ impl Batches {
     /// Brings the next batch to the layer.
     fn next(&mut self, isa: Isa, team: &mut Team, network: &Network, samples: &Samples) {
         self.order.fill(&mut self.ids);
-        let next = self.order.peek(self.ids.len());
-        samples.prefetch(isa, next);
+        let size = self.ids.len();
+        samples.prefetch(isa, self.order.peek(size.saturating_mul(2)), size);
         if self.l == 0 || !samples.is_sparse() {
             samples.copy_rows(&self.ids, &self.byte_values, &mut self.levels[0]);
         }

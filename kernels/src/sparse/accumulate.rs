@@ -152,28 +152,60 @@ impl Kernel for Accumulate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for (first, registers) in even_parts(self.target.cols() / LANES, widest_panel(S::REGISTERS))
-        {
-            for c in 0..self.inputs.cols() {
-                let entries = self.inputs.column(c);
-                if entries.is_empty() {
-                    continue;
-                }
+        let registers = self.target.cols() / LANES;
+        let panels = even_parts(registers, widest_panel(S::REGISTERS));
+        if registers <= widest_panel(S::REGISTERS) && registers > 0 {
+            // SAFETY: one panel is all columns of both matrices.
+            unsafe { with_panel!(registers, S, accumulate_rows(s, &mut self)) };
+            return;
+        }
+        for c in 0..self.inputs.cols() {
+            // All panels of a row, one after the other: how many entries it has is hard to
+            // predict, but not the second time.
+            for (first, registers) in panels.clone() {
                 // SAFETY: first·16 + 16·registers ≤ n, the columns of both; c < rows of
-                // target; every entry's sample is < inputs.batch = rows of scaled.
-                unsafe {
-                    let row = self.target.row_stride() * c + first * LANES;
-                    let target = self.target.as_mut_ptr().add(row);
-                    let scaled = self.scaled.as_ptr().add(first * LANES);
-                    let stride = self.scaled.row_stride();
-                    with_panel!(
-                        registers,
-                        S,
-                        accumulate_panel(s, entries, scaled, stride, target)
-                    );
-                }
+                // target.
+                unsafe { with_panel!(registers, S, accumulate_row(s, &mut self, c, first)) };
             }
         }
+    }
+}
+
+/// All rows, where P registers are all their columns.
+///
+/// # Safety
+/// - Both matrices have 16·P columns.
+#[inline(always)]
+unsafe fn accumulate_rows<S: Simd, const P: usize>(s: S, of: &mut Accumulate<'_>) {
+    for c in 0..of.inputs.cols() {
+        // SAFETY: c < rows of target; 16·P columns (contract).
+        unsafe { accumulate_row::<S, P>(s, of, c, 0) };
+    }
+}
+
+/// Row `c`, P registers of it from register `first` on.
+///
+/// # Safety
+/// - `c` < rows of the target; both matrices have 16·(`first` + P) columns.
+#[inline(always)]
+unsafe fn accumulate_row<S: Simd, const P: usize>(
+    s: S,
+    of: &mut Accumulate<'_>,
+    c: usize,
+    first: usize,
+) {
+    let entries = of.inputs.column(c);
+    if entries.is_empty() {
+        return;
+    }
+    let stride = of.scaled.row_stride();
+    // SAFETY: the columns are there (contract); every entry's sample is < inputs.batch, the
+    // rows of scaled.
+    unsafe {
+        let row = of.target.row_stride() * c + first * LANES;
+        let target = of.target.as_mut_ptr().add(row);
+        let scaled = of.scaled.as_ptr().add(first * LANES);
+        accumulate_panel::<S, P>(s, entries, scaled, stride, target);
     }
 }
 

@@ -65,10 +65,10 @@ struct Forward<'a> {
     y: MatMut<'a>,
 }
 
-/// Registers in a tile: 72 KiB. More than the first-level cache has, for of the rows in a
-/// band about half are lit by any sample of a batch. (Measured with MNIST: from 1024 to
-/// 1280 there is little between them.)
-const TILE: usize = 1152;
+/// Registers in a tile: 48 KiB. More than the first-level cache may have, for of the rows in
+/// a band about half are lit by any sample of a batch. (Measured with MNIST: best from 640 to
+/// 900 where it has 32 KiB; where it has 48, there is little between 1024 and 1280.)
+const TILE: usize = 768;
 
 /// The fewest samples that are worth bands: below, too few share a row of W.
 const SHARED: usize = 4;
