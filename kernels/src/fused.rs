@@ -1,7 +1,8 @@
 //! The backward pass of a fully connected layer in one pass over its weights.
 //!
 //! Sixteen rows of W at a time: while they are in the first-level cache they give
-//! `dx = δ·Wᵀ` and then take their update, so no gradient matrix is ever stored.
+//! `dx = δ·Wᵀ` and then take their update, so no gradient matrix is ever stored. (With large
+//! batches W is gone through twice, for other things then fill the caches.)
 //!
 //! `dx` is a reduction along the contiguous axis: 16 partial sums, each one chain of
 //! FMAs in ascending registers, added by one fixed tree. An updated weight is one chain
@@ -10,6 +11,7 @@
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
+use std::ops::Range;
 
 /// Where the outer products `Σ_b x[b, :]ᵀ·scaled[b, :]` are added.
 pub enum Update<'a> {
@@ -119,15 +121,12 @@ impl Kernel for BackwardData<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for row in (0..self.w.rows()).step_by(LANES) {
-            let rows = LANES.min(self.w.rows() - row);
-            let weights = Place {
-                ptr: self.w.as_ptr().cast_mut(),
-                stride: self.w.row_stride(),
-            };
-            // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted.
-            unsafe { data_of_rows(s, row, rows, self.delta, weights, &mut self.dx) };
-        }
+        let weights = Place {
+            ptr: self.w.as_ptr().cast_mut(),
+            stride: self.w.row_stride(),
+        };
+        // SAFETY: all shapes were asserted.
+        unsafe { data(s, self.w.rows(), self.delta, weights, &mut self.dx) };
     }
 }
 
@@ -155,12 +154,24 @@ impl Kernel for Backward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
+        let batch = self.x.rows();
+        if batch > TOGETHER {
+            // SAFETY: all shapes were asserted in `backward`.
+            unsafe {
+                if let Some(dx) = &mut self.dx {
+                    data(s, self.k, self.delta, self.weights, dx);
+                }
+                // A panel of `scaled` at a time, for all rows of W.
+                self.update(s, 0, self.k);
+            }
+            return;
+        }
         for row in (0..self.k).step_by(LANES) {
             let rows = LANES.min(self.k - row);
             // SAFETY: `row` + `rows` ≤ k, and all shapes were asserted in `backward`.
             unsafe {
                 if let Some(dx) = &mut self.dx {
-                    data_of_rows(s, row, rows, self.delta, self.weights, dx);
+                    data_of_rows(s, row, rows, 0..batch, self.delta, self.weights, dx);
                 }
                 self.update(s, row, rows);
             }
@@ -208,20 +219,43 @@ impl Backward<'_> {
     }
 }
 
-/// `dx[:, row..row + 16] = δ·W[row..row + 16, :]ᵀ`, zero from column `row + rows` on.
+/// Samples up to which sixteen rows of W give dX and take their update while they are in the
+/// first-level cache. Of a larger batch it is δ and `scaled` that would not stay in a cache:
+/// W is gone through for so many samples at a time, then updated.
+const TOGETHER: usize = 64;
+
+/// `dx = δ·Wᵀ`, zero from column `k` on.
 ///
 /// # Safety
-/// - `row + rows ≤ k`, 1 ≤ `rows` ≤ 16; the shapes are those of [`backward`].
+/// - The shapes are those of [`backward`].
+#[inline(always)]
+unsafe fn data<S: Simd>(s: S, k: usize, delta: MatRef<'_>, weights: Place, dx: &mut MatMut<'_>) {
+    for (first, samples) in even_parts(delta.rows(), TOGETHER) {
+        for row in (0..k).step_by(LANES) {
+            let (rows, samples) = (LANES.min(k - row), first..first + samples);
+            // SAFETY: `row` + `rows` ≤ k, and there are these samples.
+            unsafe { data_of_rows(s, row, rows, samples, delta, weights, dx) };
+        }
+    }
+}
+
+/// `dx[:, row..row + 16] = δ·W[row..row + 16, :]ᵀ` for `samples`, zero from column `row + rows`
+/// on.
+///
+/// # Safety
+/// - `row + rows ≤ k`, 1 ≤ `rows` ≤ 16; `samples` are rows of δ; the shapes are those of
+///   [`backward`].
 #[inline(always)]
 unsafe fn data_of_rows<S: Simd>(
     s: S,
     row: usize,
     rows: usize,
+    samples: Range<usize>,
     delta: MatRef<'_>,
     weights: Place,
     dx: &mut MatMut<'_>,
 ) {
-    let (batch, n) = (delta.rows(), delta.cols());
+    let n = delta.cols();
     let (delta, delta_stride) = (delta.as_ptr(), delta.row_stride());
     let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
     // Rows past the last are read as the last and dropped at the end.
@@ -230,10 +264,9 @@ unsafe fn data_of_rows<S: Simd>(
         let r = row + r.min(rows - 1);
         weights.ptr.add(r * weights.stride).cast_const()
     });
-    let mut sample = 0;
-    while sample < batch {
-        // The last sample of an odd batch is paired with itself.
-        let other = (sample + 1).min(batch - 1);
+    for sample in samples.clone().step_by(2) {
+        // The last one of an odd number is paired with itself.
+        let other = (sample + 1).min(samples.end - 1);
         // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
         // `row` on (its width is k rounded up).
         unsafe {
@@ -258,7 +291,6 @@ unsafe fn data_of_rows<S: Simd>(
             s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
             s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
         }
-        sample += 2;
     }
 }
 

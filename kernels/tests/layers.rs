@@ -99,7 +99,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes[0]
 }
 
-const BATCHES: [usize; 9] = [1, 2, 5, 6, 7, 10, 12, 13, 25];
+const BATCHES: [usize; 11] = [1, 2, 5, 6, 7, 10, 12, 13, 25, 64, 65];
 const INPUTS: [usize; 6] = [1, 3, 15, 16, 17, 40];
 const WIDTHS: [usize; 5] = [16, 32, 48, 96, 464];
 
