@@ -67,7 +67,7 @@ pub mod random;
 pub mod report;
 pub mod samples;
 pub mod stats;
-pub mod step;
+mod step;
 pub mod sweep;
 pub mod train;
 
@@ -78,4 +78,5 @@ pub use fanin_kernels::{Activation, Isa, Loss};
 pub use init::Initializer;
 pub use network::Network;
 pub use samples::{InputPath, Samples};
+pub use step::{Clock, Phase};
 pub use train::{Evaluation, Observer, Run, Status, Trainer};
