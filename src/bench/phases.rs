@@ -202,6 +202,8 @@ struct Work {
     /// these need.
     inputs: f64,
     rows: f64,
+    /// Whether the first layer normalizes its inputs: then it has a dX as the others.
+    normalized: bool,
 }
 
 impl Work {
@@ -235,6 +237,7 @@ impl Work {
                 .collect(),
             inputs,
             rows,
+            normalized,
         }
     }
 
@@ -256,10 +259,10 @@ impl Work {
                 let (products, bytes) = product(l);
                 ("forward", Some(l + 1), 2.0 * products, [bytes, 0.0])
             }
-            // dX and the update, but for the first layer, which has no dX.
+            // dX and the update; the first layer mostly has no dX.
             Phase::Backward(l) => {
                 let (products, bytes) = product(l);
-                let flops = if l == 0 { 2.0 } else { 4.0 } * products;
+                let flops = if l == 0 && !self.normalized { 2.0 } else { 4.0 } * products;
                 ("backward", Some(l + 1), flops, [0.0, 2.0 * bytes])
             }
         }

@@ -25,7 +25,7 @@ impl Report {
         if let Some(lines) = &self.step {
             section("Training steps and evaluations", step(lines));
         }
-        if let Some(lines) = &self.phases {
+        if let Some(lines) = self.phases.as_ref().filter(|lines| !lines.is_empty()) {
             section("Phases of a step", phases(lines));
         }
         if let Some(lines) = &self.sweep {
