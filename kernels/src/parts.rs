@@ -1,11 +1,18 @@
 //! Cutting a range into parts of nearly equal length.
 
+/// The length of a part when `0..n` is cut as evenly as can be, and how many parts are
+/// longer by one: the first ones. 0 for no parts.
+#[inline(always)]
+fn lengths(n: usize, parts: usize) -> (usize, usize) {
+    let short = n.checked_div(parts).unwrap_or(0);
+    (short, n - short * parts)
+}
+
 /// Where part `i` of `parts` begins when `0..n` is cut as evenly as can be, the longer
 /// parts first; `n` for i = `parts`. 0 for no parts.
 #[inline(always)]
 pub(crate) fn part_start(n: usize, parts: usize, i: usize) -> usize {
-    let short = n.checked_div(parts).unwrap_or(0);
-    let longer = n - short * parts;
+    let (short, longer) = lengths(n, parts);
     i * short + i.min(longer)
 }
 
@@ -13,8 +20,7 @@ pub(crate) fn part_start(n: usize, parts: usize, i: usize) -> usize {
 #[inline(always)]
 pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let parts = n.div_ceil(most);
-    let short = n.checked_div(parts).unwrap_or(0);
-    let longer = n - short * parts;
+    let (short, longer) = lengths(n, parts);
     (0..parts).map(move |i| {
         let start = i * short + i.min(longer);
         (start, short + usize::from(i < longer))
