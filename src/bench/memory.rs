@@ -56,6 +56,25 @@ impl Pass {
         }
     }
 
+    /// Bytes a second of passes over `data`, whose length is even; `None` if `monitor` ends
+    /// it before the first.
+    pub(super) fn rate(
+        self,
+        isa: Isa,
+        data: &mut [f32],
+        time: Duration,
+        monitor: &dyn Monitor,
+    ) -> Option<Rate> {
+        // The same in every pass: no subnormal numbers.
+        data.fill(1.0);
+        let passes = repetitions(ROUND, |n| self.run(isa, n, data));
+        let times = rounds(time, monitor, || {
+            Some(seconds(|| self.run(isa, passes, data)))
+        });
+        let work = self.traffic(size_of_val(data)) * passes as f64;
+        Spread::of(&times).map(|times| Rate::new(work, times))
+    }
+
     fn run(self, isa: Isa, passes: u64, data: &mut [f32]) {
         match self {
             Self::Read => {
@@ -122,18 +141,12 @@ pub(super) fn measure(
             if monitor.stopped() {
                 return lines;
             }
-            // The same in every pass: no subnormal numbers.
-            data.fill(1.0);
-            let passes = repetitions(ROUND, |n| pass.run(isa, n, &mut data));
-            let times = rounds(time, monitor, || {
-                Some(seconds(|| pass.run(isa, passes, &mut data)))
-            });
-            if let Some(times) = Spread::of(&times) {
+            if let Some(gb_per_s) = pass.rate(isa, &mut data, time, monitor) {
                 lines.push(Bandwidth {
                     level,
                     bytes,
                     pass,
-                    gb_per_s: Rate::new(pass.traffic(bytes) * passes as f64, times),
+                    gb_per_s,
                 });
                 monitor.line();
             }

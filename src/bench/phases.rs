@@ -1,21 +1,21 @@
 //! The phases of a training step, each beside what arithmetic and memory allow: a roofline.
 
 use super::Monitor;
-use super::timing::{Rate, Spread, repetitions, rounds, seconds};
+use super::memory::Pass;
+use super::timing::{Spread, rounds};
 use super::yardstick::Yardstick;
 use crate::samples::{Inputs, Samples};
-use crate::step::{Clock, Phase};
+use crate::step::{Clock, Phase, normalizes_inputs};
 use crate::{Error, Isa, TrainConfig, Trainer};
-use fanin_kernels::{AlignedBuffer, peak};
+use fanin_kernels::AlignedBuffer;
 use serde::Serialize;
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// Samples of a round of steps, at least.
 const ROUND_SAMPLES: usize = 1_000;
 
-/// Seconds of a pass over memory, at least.
-const ROUND: f64 = 0.3e-3;
+/// How long to measure a bandwidth.
+const BANDWIDTH_TIME: Duration = Duration::from_millis(50);
 
 /// Batches from which it is counted how much a sparse first layer has to do.
 const COUNTED: usize = 200;
@@ -106,8 +106,12 @@ pub(super) fn measure(
     let layers = trainer.network().layers().len();
     let work = Work::count(&trainer, train);
     let parameters = trainer.network().parameter_count();
-    let bandwidth =
-        [Traffic::Read, Traffic::Update].map(|traffic| traffic.bandwidth(isa, parameters, monitor));
+    // Whoever reads and writes W reads something else beside it, as axpy does.
+    let mut buffer = AlignedBuffer::zeroed(2 * parameters.div_ceil(2))?;
+    let bandwidth = [Pass::Read, Pass::Axpy].map(|pass| {
+        let rate = pass.rate(isa, &mut buffer, BANDWIDTH_TIME, monitor);
+        rate.map_or(f64::INFINITY, |rate| 1e9 * rate.best)
+    });
     let steps = ROUND_SAMPLES.div_ceil(config.batch.max(1));
     let mut yardstick = Yardstick::new(Isa::best());
     let mut times = vec![Vec::new(); phases(layers).count()];
@@ -153,46 +157,6 @@ pub(super) fn measure(
     Ok(lines)
 }
 
-/// How a phase goes over W.
-#[derive(Clone, Copy)]
-enum Traffic {
-    Read,
-    /// Read and written.
-    Update,
-}
-
-impl Traffic {
-    /// Bytes a second, each way counted, of one core and a buffer of `floats`; infinite if
-    /// there is no memory for it, or a signal came.
-    fn bandwidth(self, isa: Isa, floats: usize, monitor: &dyn Monitor) -> f64 {
-        let Ok(mut data) = AlignedBuffer::zeroed(2 * (floats / 2)) else {
-            return f64::INFINITY;
-        };
-        let bytes = size_of_val(&data[..]) as f64;
-        let mut pass = |n: u64| match self {
-            Self::Read => {
-                black_box(peak::read(isa, n, &data));
-                bytes
-            }
-            Self::Update => {
-                let (x, y) = data.split_at_mut(floats / 2);
-                peak::update(isa, n, 1e-9, x, y);
-                1.5 * bytes
-            }
-        };
-        let passes = repetitions(ROUND, |n| {
-            pass(n);
-        });
-        let mut moved = 0.0;
-        let times = rounds(Duration::from_millis(50), monitor, || {
-            Some(seconds(|| moved = pass(passes)))
-        });
-        Spread::of(&times).map_or(f64::INFINITY, |times| {
-            1e9 * Rate::new(moved * passes as f64, times).best
-        })
-    }
-}
-
 /// What a step cannot do without.
 struct Work {
     batch: f64,
@@ -211,8 +175,7 @@ impl Work {
         let batch = trainer.config().batch;
         let cols = train.cols() as f64;
         let (mut inputs, mut rows) = (batch as f64 * cols, cols);
-        let first = trainer.network().layers().first();
-        let normalized = first.is_some_and(|l| l.norm == Some(crate::batch_norm::Placement::Input));
+        let normalized = normalizes_inputs(trainer.network());
         if let (Inputs::Sparse(all), false) = (&train.inputs, normalized) {
             let ids = trainer.next_samples(COUNTED);
             let (mut stored, mut lit) = (0, 0);
