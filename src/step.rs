@@ -7,15 +7,16 @@ mod apply;
 mod backward;
 mod batch;
 mod forward;
+mod members;
 mod norm;
 
 use crate::batch_norm::Placement;
-use crate::network::Network;
+use crate::network::{Layer, Network};
 use crate::samples::{Inputs, Samples, TargetValues, byte_values};
 use apply::Apply;
-use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::Team;
-use fanin_kernels::{AlignedBuffer, Isa, Loss, MatMut, MatRef, Targets, loss, padded};
+use fanin_kernels::{AlignedBuffer, Isa, LANES, Loss, MatMut, MatRef, Targets, loss, padded};
+use members::Members;
 use norm::NormSpace;
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -41,6 +42,8 @@ pub struct Batch<'a> {
     pub samples: &'a Samples,
     /// Numbers of the samples of this step, as many as the workspace is made for.
     pub ids: &'a [u32],
+    /// Those of the next step, then of the one after it, as far as they are known.
+    pub coming: &'a [u32],
     /// What is minimized.
     pub loss: Loss,
     /// Layers whose parameters stay as they are.
@@ -78,7 +81,7 @@ pub struct Workspace {
     /// Inputs of a dense batch, \[batch, padded(inputs)\]; empty where the first layer
     /// reads sparse inputs.
     input: AlignedBuffer,
-    columns: BatchColumns,
+    members: Members,
     layers: Vec<LayerSpace>,
     /// The velocity of every parameter (momentum), or its gradient.
     velocity: Option<Network>,
@@ -105,7 +108,7 @@ struct BatchTargets {
 }
 
 impl Workspace {
-    /// Memory for steps of `batch` samples of the kind of `samples`.
+    /// Memory for steps of `batch` samples of the kind of `samples`, by a team of `threads`.
     ///
     /// # Errors
     /// If the memory cannot be had.
@@ -114,6 +117,7 @@ impl Workspace {
         samples: &Samples,
         batch: usize,
         rule: Rule,
+        threads: usize,
     ) -> Result<Self, TryReserveError> {
         let zeroed = |width: usize| AlignedBuffer::zeroed(batch.saturating_mul(width));
         let layers = network
@@ -141,18 +145,19 @@ impl Workspace {
                     .try_reserve_exact(batch.saturating_mul(*cols))?;
             }
         }
+        let inputs = match &samples.inputs {
+            Inputs::Sparse(rows) if sparse => Some(rows),
+            _ => None,
+        };
         let mut space = Self {
             batch,
             input: zeroed(if sparse { 0 } else { padded(network.inputs()) })?,
-            columns: BatchColumns::default(),
+            members: Members::new(network, inputs, batch, rule, threads)?,
             layers: layers.collect::<Result<_, _>>()?,
             velocity: None,
             targets,
             byte_values: byte_values(),
         };
-        if let (true, Inputs::Sparse(rows)) = (sparse, &samples.inputs) {
-            space.columns = BatchColumns::with_capacity(rows, batch)?;
-        }
         if rule != Rule::Sgd {
             space.velocity = Some(network.zeros_like()?);
         }
@@ -161,11 +166,12 @@ impl Workspace {
 
     /// One step; returns the mean loss before it.
     ///
-    /// Where the loss is not finite, nothing is updated.
+    /// Where the loss is not finite, nothing is updated. With several threads the network's
+    /// first layer is not up to date afterwards: see [`Workspace::give_back`].
     ///
     /// # Panics
-    /// If the network or the samples are not those of [`Workspace::new`], or a sample
-    /// does not exist.
+    /// If the network, the samples or the team are not those of [`Workspace::new`], or a
+    /// sample does not exist.
     pub fn step(
         &mut self,
         mut batch: Batch<'_>,
@@ -179,7 +185,28 @@ impl Workspace {
             },
             Rule::Momentum(momentum) => Apply::Momentum { momentum, lr },
         };
+        self.members.take(batch.network);
         self.run(&mut batch, apply, clock)
+    }
+
+    /// Whether members of the team have what `network` has not.
+    pub fn is_ahead(&self) -> bool {
+        self.members.are_ahead()
+    }
+
+    /// Writes into a network what the members of the team have of it.
+    pub fn write_into(&self, network: &mut Network) {
+        self.members.write_into(network);
+    }
+
+    /// [`Workspace::write_into`] the network in training.
+    pub fn give_back(&mut self, network: &mut Network) {
+        self.members.give_back(network);
+    }
+
+    /// [`Workspace::give_back`], and the next step starts from `network` as it is then.
+    pub fn forget(&mut self, network: &mut Network) {
+        self.members.forget(network);
     }
 
     /// The mean loss and its gradient, in the shape of a network.
@@ -190,6 +217,8 @@ impl Workspace {
     /// # Panics
     /// As [`Workspace::step`].
     pub fn gradient(&mut self, mut batch: Batch<'_>) -> Result<(f32, Network), TryReserveError> {
+        // All of it goes to one place, whatever the members hold.
+        self.members.forget(batch.network);
         // The gradient is a velocity without a past.
         let gradient = batch.network.zeros_like()?;
         let velocity = self.velocity.replace(gradient);
@@ -204,7 +233,8 @@ impl Workspace {
     fn run(&mut self, batch: &mut Batch<'_>, apply: Apply, clock: &mut impl Clock) -> f32 {
         let layers = self.layers.len();
         assert!(batch.ids.len() == self.batch && batch.network.layers().len() == layers);
-        self.gather(batch.samples, batch.ids);
+        assert!(batch.team.threads() == self.members.each.len());
+        self.gather(batch);
         clock.ended(Phase::Gather);
         for l in 0..layers {
             self.forward(batch, l);
@@ -219,11 +249,15 @@ impl Workspace {
         mean
     }
 
-    /// Brings the batch's inputs and targets together.
-    fn gather(&mut self, samples: &Samples, ids: &[u32]) {
+    /// Brings the batch's inputs and targets together. (Of several members, each gathers
+    /// sparse inputs for itself, in the forward phase.)
+    fn gather(&mut self, batch: &Batch<'_>) {
+        let (samples, ids) = (batch.samples, batch.ids);
         match &samples.inputs {
             Inputs::Sparse(rows) if self.input.is_empty() => {
-                self.columns.gather(rows, ids, &self.byte_values);
+                if let [only] = &mut self.members.each[..] {
+                    only.gather(batch.isa, rows, [ids, batch.coming], &self.byte_values);
+                }
             }
             _ => samples.copy_rows(ids, &self.byte_values, &mut self.input),
         }
@@ -257,6 +291,20 @@ impl Workspace {
         };
         let grad = matrix(&mut space.delta, self.batch, layer.width);
         loss::loss_and_gradient(batch.isa, batch.loss, y, targets, grad)
+    }
+}
+
+/// The multiply-adds that are worth another thread, those of 1 to 2 µs: to hand work over, to
+/// fetch what another core has written and to wait takes about as long.
+const WORTH_SHARING: usize = 1 << 16;
+
+/// What the columns of a layer are split over the team in multiples of: whole registers, or
+/// all columns where the layer is too small to be shared.
+fn granule(layer: &Layer, batch: usize) -> usize {
+    let work = batch.saturating_mul(layer.fan_in.saturating_mul(layer.width));
+    match work < WORTH_SHARING {
+        true => padded(layer.fan_in).max(layer.width),
+        false => LANES,
     }
 }
 

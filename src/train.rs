@@ -20,7 +20,7 @@ use fanin_kernels::norm::MAX_SAMPLES;
 use fanin_kernels::team::Team;
 use serde::Deserialize;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Test accuracy after a number of steps.
@@ -133,6 +133,8 @@ pub struct Trainer<'a> {
     isa: Isa,
     rule: Rule,
     network: Network,
+    /// [`Trainer::network`] after the last step, where a thread has a part of `network`.
+    snapshot: OnceLock<Network>,
     team: Team,
     workspace: Workspace,
     evaluator: Evaluator,
@@ -190,7 +192,7 @@ impl<'a> Trainer<'a> {
             0.0 => Rule::Sgd,
             momentum => Rule::Momentum(momentum),
         };
-        let workspace = Workspace::new(&network, train, config.batch, rule)?;
+        let workspace = Workspace::new(&network, train, config.batch, rule, config.threads)?;
         let evaluator = Evaluator::new(&network, test, config.threads)?;
         let n = u32::try_from(train.len()).unwrap_or(u32::MAX);
         Ok(Self {
@@ -204,6 +206,7 @@ impl<'a> Trainer<'a> {
             order: Order::new(config.seed, n),
             ids: vec![0; config.batch],
             network,
+            snapshot: OnceLock::new(),
             config,
         })
     }
@@ -214,12 +217,28 @@ impl<'a> Trainer<'a> {
     }
 
     /// The network as it is now.
+    ///
+    /// Between steps of several threads this copies it, once a step: each thread has a part.
     pub fn network(&self) -> &Network {
+        if !self.workspace.is_ahead() {
+            return &self.network;
+        }
+        self.snapshot.get_or_init(|| {
+            let mut network = self.network.clone();
+            self.workspace.write_into(&mut network);
+            network
+        })
+    }
+
+    /// [`Trainer::network`] without a copy.
+    fn collect(&mut self) -> &Network {
+        self.workspace.give_back(&mut self.network);
         &self.network
     }
 
     /// The network, to change its parameters before training.
     pub fn network_mut(&mut self) -> &mut Network {
+        self.workspace.forget(&mut self.network);
         &mut self.network
     }
 
@@ -230,10 +249,8 @@ impl<'a> Trainer<'a> {
 
     /// [`Trainer::step`] with a clock that is told when each phase of it has ended.
     pub fn step_with(&mut self, clock: &mut impl Clock) -> f32 {
+        self.snapshot.take();
         self.order.fill(&mut self.ids);
-        let batch = self.config.batch;
-        let coming = self.order.peek(batch.saturating_mul(2));
-        self.train.prefetch(self.isa, coming, batch);
         let (rule, lr) = (self.rule, self.config.lr);
         let (workspace, batch) = self.batch();
         workspace.step(batch, rule, lr, clock)
@@ -258,6 +275,7 @@ impl<'a> Trainer<'a> {
             network: &mut self.network,
             samples: self.train,
             ids: &self.ids,
+            coming: self.order.peek(self.config.batch.saturating_mul(2)),
             loss: self.config.loss,
             frozen: self.config.frozen.map_or(0..0, LayerRange::indices),
         };
@@ -273,6 +291,7 @@ impl<'a> Trainer<'a> {
 
     /// How many test samples the network puts into their class.
     pub fn count_correct(&mut self) -> usize {
+        self.collect();
         let (isa, team) = (self.isa, &mut self.team);
         self.evaluator
             .count_correct(isa, team, &self.network, self.test)
@@ -283,6 +302,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If there is no memory for them.
     pub fn test_outputs(&mut self) -> Result<Vec<f32>, Error> {
+        self.collect();
         let width = self.network.outputs();
         let length = self.test.len().saturating_mul(width);
         let mut all = Vec::new();
@@ -326,7 +346,7 @@ impl<'a> Trainer<'a> {
                 self.evaluate(&mut run, observer);
             }
         }
-        run.weights_sha256 = self.network.weights_sha256();
+        run.weights_sha256 = self.collect().weights_sha256();
         run
     }
 
@@ -359,7 +379,7 @@ impl<'a> Trainer<'a> {
     /// Notes the test accuracy, and how the run has ended, if it has.
     fn evaluate(&mut self, run: &mut Run, observer: &mut dyn Observer) {
         let started = Instant::now();
-        let finite = self.network.is_finite();
+        let finite = self.collect().is_finite();
         if !finite {
             run.status = Status::Diverged;
         } else if self.test.has_classes() {

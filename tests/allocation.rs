@@ -57,7 +57,8 @@ fn steps_and_evaluations_allocate_nothing() {
         ] {
             for threads in [1, 2] {
                 let config = TrainConfig {
-                    layers: vec![100, 39, 17, 10],
+                    // Large enough for two threads to share the first two.
+                    layers: vec![100, 139, 77, 10],
                     activation,
                     output_activation: activation,
                     loss,
@@ -71,6 +72,7 @@ fn steps_and_evaluations_allocate_nothing() {
                 let mut trainer = Trainer::new(config, &samples, &samples).unwrap();
                 // Has every thread of the team running.
                 trainer.step();
+                trainer.count_correct();
                 let before = ALLOCATIONS.load(Ordering::Relaxed);
                 // More than an epoch, so that a reshuffle is among them.
                 for _ in 0..20 {

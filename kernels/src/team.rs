@@ -160,32 +160,84 @@ impl Team {
     ) where
         F: Fn(usize, Range<usize>, [MatMut<'_>; N]) + Sync,
     {
-        if self.members.is_empty() {
+        // A Vec of what has no size allocates nothing.
+        let mut nothing = vec![(); self.threads()];
+        self.split_cols_with(
+            cols,
+            granule,
+            matrices,
+            &mut nothing,
+            |member, range, parts, ()| f(member, range, parts),
+        );
+    }
+
+    /// [`Team::split_cols`], and `f` gets what the member owns besides: `owned` has one for
+    /// each member.
+    ///
+    /// Where there is one granule only, the caller does it alone and nobody is woken.
+    ///
+    /// # Panics
+    /// As there, and if `owned` does not have one for each member.
+    pub fn split_cols_with<const N: usize, T: Send, F>(
+        &mut self,
+        cols: usize,
+        granule: usize,
+        matrices: [MatMut<'_>; N],
+        owned: &mut [T],
+        f: F,
+    ) where
+        F: Fn(usize, Range<usize>, [MatMut<'_>; N], &mut T) + Sync,
+    {
+        let threads = self.threads();
+        assert!(owned.len() == threads, "one for each member");
+        let granules = cols.div_ceil(granule);
+        if threads == 1 || granules <= 1 {
             if cols > 0 {
-                f(0, 0..cols, matrices);
+                f(0, 0..cols, matrices, &mut owned[0]);
             }
             return;
         }
-        let granules = cols.div_ceil(granule);
-        let threads = self.threads();
-        let boundary = |member: usize| cols.min(part_start(granules, threads, member) * granule);
         let matrices = &matrices;
+        let owned = Each(owned.as_mut_ptr());
+        let owned = &owned;
         self.run(|member| {
-            let range = boundary(member)..boundary(member + 1);
+            let range = member_range(cols, granule, threads, member);
             if range.is_empty() {
                 return;
             }
             let parts = std::array::from_fn(|i| {
                 let m = &matrices[i];
                 let clipped = range.start.min(m.cols())..range.end.min(m.cols());
-                // SAFETY: `boundary` ascends, so the members' ranges are disjoint; this
-                // member takes each matrix once; `matrices` is not used besides.
+                // SAFETY: the members' ranges are disjoint (`member_range`); this member
+                // takes each matrix once; `matrices` is not used besides.
                 unsafe { m.alias_cols(clipped) }
             });
-            f(member, range, parts);
+            // SAFETY: member < threads = the length of `owned`, which this function has
+            // borrowed mutably until all members are done; no two members have the same
+            // number.
+            let own = unsafe { &mut *owned.0.add(member) };
+            f(member, range, parts, own);
         });
     }
 }
+
+/// The columns of a member where `cols` are split in multiples of `granule` over `threads`:
+/// ascending with the member and disjoint, together all.
+///
+/// # Panics
+/// If `granule` or `threads` is 0.
+pub fn member_range(cols: usize, granule: usize, threads: usize, member: usize) -> Range<usize> {
+    let granules = cols.div_ceil(granule);
+    let boundary = |member: usize| cols.min(part_start(granules, threads, member) * granule);
+    boundary(member)..boundary(member + 1)
+}
+
+/// Something for each member, by its number.
+struct Each<T>(*mut T);
+
+// SAFETY: a member only makes a reference to the one with its own number
+// (`Team::split_cols_with`), so each T is used by one thread at a time: T: Send is enough.
+unsafe impl<T: Send> Sync for Each<T> {}
 
 impl Drop for Team {
     fn drop(&mut self) {
@@ -322,6 +374,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_member_has_its_own() {
+        for threads in [1, 2, 3, 8] {
+            let mut team = Team::new(threads).unwrap();
+            let mut seen = vec![Vec::new(); threads];
+            for cols in [0, 1, 16, 17, 70, 128] {
+                seen.iter_mut().for_each(Vec::clear);
+                team.split_cols_with(cols, 16, [], &mut seen, |member, range, [], seen| {
+                    seen.push((member, range));
+                });
+                let mut next = 0;
+                for (member, seen) in seen.iter().enumerate() {
+                    assert!(seen.len() <= 1);
+                    for (by, range) in seen {
+                        assert!(*by == member && range.start == next);
+                        next = range.end;
+                    }
+                }
+                assert_eq!(next, cols);
+            }
+        }
+    }
+
+    #[test]
+    fn one_granule_is_done_by_the_caller() {
+        let mut team = Team::new(3).unwrap();
+        let caller = std::thread::current().id();
+        team.split_cols(16, 16, [], |member, range, []| {
+            assert!(member == 0 && range == (0..16));
+            assert!(std::thread::current().id() == caller);
+        });
     }
 
     #[test]

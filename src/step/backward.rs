@@ -3,12 +3,14 @@
 use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
 use super::batch::sparse_batch;
 use super::norm::NormParts;
-use super::{Batch, Clock, Phase, Workspace, empty, matrix, rows, rows_or_none};
+use super::{Batch, Clock, Phase, Workspace, empty, granule, matrix, rows, rows_or_none};
 use crate::batch_norm::Placement;
 use crate::network::NormMut;
 use crate::samples::Inputs;
+use fanin_kernels::MatMut;
 use fanin_kernels::sparse::BatchColumns;
-use fanin_kernels::{LANES, MatMut};
+use fanin_kernels::team::member_range;
+use std::ops::Range;
 
 impl Workspace {
     /// From dL/dy of the last layer down to the lowest layer that is trained.
@@ -123,34 +125,59 @@ impl Workspace {
         ];
         let size = self.batch;
         let team = &mut *batch.team;
-        team.split_cols(previous.width, LANES, matrices, |_, range, parts| {
-            let [w, vw, mut dx, from_scaled, bias, vbias, norm @ ..] = parts;
-            let x = x.col_range(range.start, range.start + w.cols());
-            let (w, vw) = (w.transposed(), vw.transposed());
-            let wanted = wants_delta || of_input;
-            let dx_part = wanted.then(|| dx.reborrow());
-            update_weights(isa, apply, x, delta, scaled, w, vw, dx_part);
-            let norm = || NormParts::new(saved.cols(&range), norm);
-            let mut norm = (of_input || of_pre_activation).then(norm);
-            if of_input && let Some(norm) = norm.take() {
-                norm.backward(isa, apply, dx.reborrow());
-            }
-            if !wants_delta {
-                return;
-            }
-            let parts = DeltaParts {
-                activation: previous.activation,
-                batch: size,
-                z: z.map(|z| z.col_range(range.start, range.end)),
-                y: y.col_range(range.start, range.end),
-                delta: dx,
-                scaled: from_scaled,
-                norm,
-                bias,
-                velocity: vbias,
-            };
-            finish_delta(isa, apply_before, parts);
-        });
+        let (threads, granule, held) =
+            (team.threads(), granule(&layer, size), self.members.hold(l));
+        let members = &mut self.members.each;
+        team.split_cols_with(
+            previous.width,
+            granule,
+            matrices,
+            members,
+            |member, range, parts, own| {
+                let [w, vw, mut dx, from_scaled, bias, vbias, norm @ ..] = parts;
+                let rows = range.start..range.start + w.cols();
+                let x_of = |rows: &Range<usize>| x.col_range(rows.start, rows.end);
+                let wanted = wants_delta || of_input;
+                let dx_part = wanted.then(|| dx.reborrow());
+                if held {
+                    let [before, [w, vw], after] = own.cut(l, layer.width, rows.clone());
+                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                    // Of the other rows only the columns that the member needs.
+                    let cols = member_range(layer.width, granule, threads, member);
+                    let delta = delta.col_range(cols.start, cols.end);
+                    let scaled = scaled.col_range(cols.start, cols.end);
+                    for (rows, others) in [(0..rows.start, before), (rows.end..layer.fan_in, after)]
+                    {
+                        let [w, vw] = others
+                            .map(|all| all.split_at_col(cols.end).0.split_at_col(cols.start).1);
+                        update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, None);
+                    }
+                } else {
+                    let (w, vw) = (w.transposed(), vw.transposed());
+                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                }
+                let norm = || NormParts::new(saved.cols(&range), norm);
+                let mut norm = (of_input || of_pre_activation).then(norm);
+                if of_input && let Some(norm) = norm.take() {
+                    norm.backward(isa, apply, dx.reborrow());
+                }
+                if !wants_delta {
+                    return;
+                }
+                let parts = DeltaParts {
+                    activation: previous.activation,
+                    batch: size,
+                    z: z.map(|z| z.col_range(range.start, range.end)),
+                    y: y.col_range(range.start, range.end),
+                    delta: dx,
+                    scaled: from_scaled,
+                    norm,
+                    bias,
+                    velocity: vbias,
+                };
+                finish_delta(isa, apply_before, parts);
+            },
+        );
     }
 
     /// Layer 0: the update of W, and of γ and β where it normalizes its inputs.
@@ -170,7 +197,7 @@ impl Workspace {
         let scaled = rows(&space.scaled, self.batch, layer.width);
         let rebuilt;
         let columns = match &batch.samples.inputs {
-            Inputs::Sparse(_) => Some(&self.columns),
+            Inputs::Sparse(_) => None,
             // 0·∞ is not 0: fall back to skipping, which is what defines the result.
             Inputs::Bytes(bytes, cols) if !space.scaled.iter().all(|v| v.is_finite()) => {
                 let (inputs, all) = sparse_batch(bytes, *cols, batch.ids);
@@ -183,18 +210,30 @@ impl Workspace {
         };
         let input = &self.input;
         let size = self.batch;
+        let sparse = matches!(batch.samples.inputs, Inputs::Sparse(_));
+        let held = self.members.hold(0);
+        let members = &mut self.members.each;
         let team = &mut *batch.team;
-        team.split_cols(layer.width, LANES, [w, vw], |_, cols, [w, vw]| {
-            let delta = delta.col_range(cols.start, cols.end);
-            let scaled = scaled.col_range(cols.start, cols.end);
-            match columns {
-                Some(columns) => update_sparse(isa, apply, columns, scaled, w, vw),
-                None => {
-                    let x = rows(input, size, layer.fan_in);
-                    update_weights(isa, apply, x, delta, scaled, w, vw, None);
+        let granule = granule(&layer, size);
+        team.split_cols_with(
+            layer.width,
+            granule,
+            [w, vw],
+            members,
+            |_, cols, shared, own| {
+                let delta = delta.col_range(cols.start, cols.end);
+                let scaled = scaled.col_range(cols.start, cols.end);
+                let (own, gathered) = own.first_layer(cols.len());
+                let [w, vw] = own.filter(|_| held).unwrap_or(shared);
+                match columns.or(sparse.then_some(gathered)) {
+                    Some(columns) => update_sparse(isa, apply, columns, scaled, w, vw),
+                    None => {
+                        let x = rows(input, size, layer.fan_in);
+                        update_weights(isa, apply, x, delta, scaled, w, vw, None);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// [`Workspace::first_layer`] where the inputs are normalized: dense, and dL/dBN(x) is
@@ -231,7 +270,7 @@ impl Workspace {
             dbeta,
         ];
         let team = &mut *batch.team;
-        team.split_cols(width, LANES, matrices, |_, range, parts| {
+        team.split_cols(width, granule(&layer, size), matrices, |_, range, parts| {
             let [w, vw, mut dx, norm @ ..] = parts;
             let x = x.col_range(range.start, range.start + w.cols());
             let (w, vw) = (w.transposed(), vw.transposed());

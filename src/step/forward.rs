@@ -2,10 +2,10 @@
 
 use super::batch::{forward_bytes, sparse_batch};
 use super::norm::Normalized;
-use super::{Batch, Workspace, matrix, rows};
+use super::{Batch, Workspace, granule, matrix, rows};
 use crate::batch_norm::Placement;
 use crate::samples::Inputs;
-use fanin_kernels::{Activation, LANES, activation, dense, padded, sparse};
+use fanin_kernels::{Activation, activation, dense, padded, sparse};
 
 impl Workspace {
     pub(super) fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
@@ -13,7 +13,7 @@ impl Workspace {
         if layer.norm == Some(Placement::Input) {
             self.normalize_input(batch, l);
         }
-        let (isa, ids, samples) = (batch.isa, batch.ids, batch.samples);
+        let (isa, ids, coming, samples) = (batch.isa, batch.ids, batch.coming, batch.samples);
         let network = &*batch.network;
         let (before, after) = self.layers.split_at_mut(l);
         let space = &mut after[0];
@@ -41,48 +41,65 @@ impl Workspace {
         let [x_hat, mean, variance, inverse] = norm;
         let matrices = [z, y, x_hat, mean, variance, inverse];
         let team = &mut *batch.team;
-        team.split_cols(layer.width, LANES, matrices, |_, cols, matrices| {
-            let [z, mut y, mut x_hat, mean, variance, inverse] = matrices;
-            let (w, bias) = (w.col_range(cols.start, cols.end), &bias[cols.clone()]);
-            let mut z = keep_z.then_some(z);
-            let to = match normalizes {
-                true => x_hat.reborrow(),
-                false => y.reborrow(),
-            };
-            let keep = z.as_mut().map(|z| z.reborrow());
-            match (x, &samples.inputs) {
-                (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
-                (None, Inputs::Sparse(inputs)) => {
-                    sparse::forward(isa, inputs, ids, values, w, bias, linear, keep, to);
+        let granule = granule(&layer, size);
+        let held = self.members.hold(l);
+        let gathers = l == 0 && self.members.each.len() > 1;
+        let members = &mut self.members.each;
+        team.split_cols_with(
+            layer.width,
+            granule,
+            matrices,
+            members,
+            |_, cols, matrices, own| {
+                let [z, mut y, mut x_hat, mean, variance, inverse] = matrices;
+                if let (true, None, Inputs::Sparse(inputs)) = (gathers, x, &samples.inputs) {
+                    own.gather(isa, inputs, [ids, coming], values);
                 }
-                (None, Inputs::Bytes(bytes, _)) => {
-                    let x = rows(input, size, layer.fan_in);
-                    let skipping = || sparse_batch(bytes, layer.fan_in, ids);
-                    forward_bytes(isa, x, w, bias, linear, keep, to, values, skipping);
-                }
-                (None, Inputs::Values(..)) => {}
-            }
-            if normalizes {
-                let gamma = &gamma_beta.gamma[cols.clone()];
-                let beta = &gamma_beta.beta[cols];
-                let mut to = Normalized {
-                    x_hat,
-                    mean,
-                    variance,
-                    inverse,
+                let w = match held {
+                    true => own.columns_of(l, &layer, cols.clone()),
+                    false => w.col_range(cols.start, cols.end),
                 };
-                match z {
-                    Some(mut z) => {
-                        to.normalize(isa, epsilon, gamma, beta, z.reborrow());
-                        activation::forward(isa, layer.activation, z.as_ref(), y);
+                let bias = &bias[cols.clone()];
+                let mut z = keep_z.then_some(z);
+                let to = match normalizes {
+                    true => x_hat.reborrow(),
+                    false => y.reborrow(),
+                };
+                let keep = z.as_mut().map(|z| z.reborrow());
+                match (x, &samples.inputs) {
+                    (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
+                    (None, Inputs::Sparse(inputs)) => {
+                        sparse::forward(isa, inputs, ids, values, w, bias, linear, keep, to);
                     }
-                    None => {
-                        to.normalize(isa, epsilon, gamma, beta, y.reborrow());
-                        activation::forward_in_place(isa, layer.activation, y);
+                    (None, Inputs::Bytes(bytes, _)) => {
+                        let x = rows(input, size, layer.fan_in);
+                        let skipping = || sparse_batch(bytes, layer.fan_in, ids);
+                        forward_bytes(isa, x, w, bias, linear, keep, to, values, skipping);
+                    }
+                    (None, Inputs::Values(..)) => {}
+                }
+                if normalizes {
+                    let gamma = &gamma_beta.gamma[cols.clone()];
+                    let beta = &gamma_beta.beta[cols];
+                    let mut to = Normalized {
+                        x_hat,
+                        mean,
+                        variance,
+                        inverse,
+                    };
+                    match z {
+                        Some(mut z) => {
+                            to.normalize(isa, epsilon, gamma, beta, z.reborrow());
+                            activation::forward(isa, layer.activation, z.as_ref(), y);
+                        }
+                        None => {
+                            to.normalize(isa, epsilon, gamma, beta, y.reborrow());
+                            activation::forward_in_place(isa, layer.activation, y);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// BN(x) of layer `l`, and what the way back needs of it.
@@ -108,7 +125,8 @@ impl Workspace {
             matrix(normalized, size, width),
         ];
         let team = &mut *batch.team;
-        team.split_cols(width, LANES, matrices, |_, cols, matrices| {
+        let granule = granule(&layer, size);
+        team.split_cols(width, granule, matrices, |_, cols, matrices| {
             let [mut x_hat, mean, variance, inverse, u] = matrices;
             // The padding stays 0, whatever x has there.
             let x = x.col_range(cols.start, cols.end.min(layer.fan_in));
