@@ -55,23 +55,29 @@ impl SparseBytes {
             return None;
         }
         let stored = dense.iter().filter(|&&v| v != 0).count();
-        let mut rows = Self {
-            cols,
-            offsets: Vec::with_capacity(dense.len() / cols + 1),
-            columns: Vec::with_capacity(stored),
-            values: Vec::with_capacity(stored),
-        };
-        rows.offsets.push(0);
+        let mut offsets = Vec::with_capacity(dense.len() / cols + 1);
+        offsets.push(0);
+        // One place more than is stored: every byte is written, and those that are 0 are
+        // written over by the next. Without a branch, for which they are cannot be predicted.
+        let mut columns = vec![0; stored + 1];
+        let mut values = vec![0; stored + 1];
+        let mut length = 0;
         for row in dense.chunks_exact(cols) {
-            for (column, &value) in (0..=u16::MAX).zip(row) {
-                if value != 0 {
-                    rows.columns.push(column);
-                    rows.values.push(value);
-                }
+            for (column, &value) in row.iter().enumerate() {
+                columns[length] = column as u16;
+                values[length] = value;
+                length += usize::from(value != 0);
             }
-            rows.offsets.push(rows.columns.len());
+            offsets.push(length);
         }
-        Some(rows)
+        columns.truncate(stored);
+        values.truncate(stored);
+        Some(Self {
+            cols,
+            offsets,
+            columns,
+            values,
+        })
     }
 
     /// Number of rows.
