@@ -7,7 +7,7 @@
 use criterion::{BatchSize, Criterion};
 use fanin::Isa;
 use fanin::data::Dataset;
-use fanin_kernels::sparse::{self, SparseBytes};
+use fanin_kernels::sparse::{self, BatchRows, SparseBytes};
 use fanin_kernels::{Activation, AlignedBuffer, MatMut, MatRef};
 
 const PIXELS: usize = 784;
@@ -24,6 +24,7 @@ fn main() {
         *v = (i % 17) as f32 / 64.0 - 0.125;
     }
     let mut y = AlignedBuffer::zeroed(120 * WIDTH).expect("memory");
+    let mut rows = BatchRows::with_capacity(&inputs, 120).expect("memory");
     let mut criterion = Criterion::default().configure_from_args();
     for isa in Isa::available().filter(|isa| isa.name() != "portable") {
         for (size, width) in [(10, 400), (10, 208), (120, 400), (120, 208)] {
@@ -49,7 +50,8 @@ fn main() {
                             for (batch, y) in batch.chunks(call).zip(y) {
                                 let y = MatMut::new(y, call, width);
                                 let f = Activation::Sigmoid;
-                                sparse::forward(isa, &inputs, batch, &scale, w, &bias, f, None, y);
+                                rows.gather(&inputs, batch);
+                                sparse::forward(isa, &rows, &scale, w, &bias, f, None, y);
                             }
                         },
                         BatchSize::PerIteration,

@@ -327,9 +327,8 @@ fn gather_sparse(to: &mut [f32], all: &SparseBytes, batch: &[u32], values: &[f32
     let cols = all.cols();
     for (to, &row) in to.chunks_exact_mut(padded(cols)).zip(batch) {
         to[..cols].fill(0.0);
-        let (columns, bytes) = all.row(row as usize);
-        for (&column, &v) in columns.iter().zip(bytes) {
-            to[usize::from(column)] = values[usize::from(v)];
+        for (column, v) in all.row(row as usize) {
+            to[column] = values[usize::from(v)];
         }
     }
 }

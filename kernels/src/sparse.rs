@@ -30,20 +30,39 @@ macro_rules! with_panel {
 }
 
 mod accumulate;
+mod batch_rows;
 mod forward;
 pub use accumulate::{BatchColumns, accumulate};
+pub use batch_rows::BatchRows;
 pub use forward::forward;
 
-/// Rows of bytes (images) of which only the non-zero ones are stored.
+/// Rows of bytes (images) of which only the non-zero ones are stored, cut into bands of
+/// columns: the parts of W that a forward pass goes through one after the other.
 ///
-/// Invariants: `offsets` ascends from 0 to `columns.len()` = `values.len()`; within a
-/// row `columns` ascend and are < `cols`.
+/// Invariants: `bounds` ascends from 0 to `entries.len()`; the columns within a row ascend,
+/// and are < `cols`.
 #[derive(Clone, Debug, Default)]
 pub struct SparseBytes {
     cols: usize,
-    offsets: Vec<usize>,
-    columns: Vec<u16>,
-    values: Vec<u8>,
+    /// Columns in a band.
+    band: usize,
+    /// `bounds[r·bands + i]..bounds[r·bands + i + 1]` are the entries of row r in band i.
+    bounds: Vec<usize>,
+    /// 256·column + byte.
+    entries: Vec<u32>,
+}
+
+/// Columns in a band, where there are not too many. A few registers of so many rows of W stay
+/// in the first-level cache.
+const BAND: usize = 128;
+
+/// The most bands: each costs a word for each row.
+const MOST_BANDS: usize = 16;
+
+/// The column and the byte of an entry.
+#[inline(always)]
+fn parts(entry: u32) -> (usize, u8) {
+    ((entry >> 8) as usize, (entry & 0xFF) as u8)
 }
 
 impl SparseBytes {
@@ -54,35 +73,42 @@ impl SparseBytes {
         if cols == 0 || cols > 1 << 16 || !dense.len().is_multiple_of(cols) {
             return None;
         }
+        let band = cols.div_ceil(MOST_BANDS).max(BAND);
         let stored = dense.iter().filter(|&&v| v != 0).count();
-        let mut offsets = Vec::with_capacity(dense.len() / cols + 1);
-        offsets.push(0);
+        let mut bounds = Vec::with_capacity(dense.len() / cols * cols.div_ceil(band) + 1);
+        bounds.push(0);
         // One place more than is stored: every byte is written, and those that are 0 are
         // written over by the next. Without a branch, for which they are cannot be predicted.
-        let mut columns = vec![0; stored + 1];
-        let mut values = vec![0; stored + 1];
+        let mut entries = vec![0; stored + 1];
         let mut length = 0;
         for row in dense.chunks_exact(cols) {
-            for (column, &value) in row.iter().enumerate() {
-                columns[length] = column as u16;
-                values[length] = value;
-                length += usize::from(value != 0);
+            let mut column = 0u32;
+            for bytes in row.chunks(band) {
+                for &byte in bytes {
+                    entries[length] = column << 8 | u32::from(byte);
+                    length += usize::from(byte != 0);
+                    column += 1;
+                }
+                bounds.push(length);
             }
-            offsets.push(length);
         }
-        columns.truncate(stored);
-        values.truncate(stored);
+        entries.truncate(stored);
         Some(Self {
             cols,
-            offsets,
-            columns,
-            values,
+            band,
+            bounds,
+            entries,
         })
+    }
+
+    /// Bands in a row.
+    fn bands(&self) -> usize {
+        self.cols.div_ceil(self.band.max(1))
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
+        self.bounds.len().saturating_sub(1) / self.bands().max(1)
     }
 
     /// Number of columns, zeros included.
@@ -90,25 +116,45 @@ impl SparseBytes {
         self.cols
     }
 
+    /// Where the entries of row `r` are.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    fn range(&self, r: usize) -> std::ops::Range<usize> {
+        let bands = self.bands();
+        self.bounds[r * bands]..self.bounds[(r + 1) * bands]
+    }
+
     /// The columns (ascending) and values of the non-zero bytes of row `r`.
     ///
     /// # Panics
     /// If there is no such row.
     #[inline]
-    pub fn row(&self, r: usize) -> (&[u16], &[u8]) {
-        let range = self.offsets[r]..self.offsets[r + 1];
-        (&self.columns[range.clone()], &self.values[range])
+    pub fn row(&self, r: usize) -> impl ExactSizeIterator<Item = (usize, u8)> {
+        self.entries[self.range(r)]
+            .iter()
+            .map(|&entry| parts(entry))
+    }
+
+    /// The most entries that a row has.
+    fn fullest(&self) -> usize {
+        let rows = self
+            .bounds
+            .windows(self.bands() + 1)
+            .step_by(self.bands().max(1));
+        rows.map(|w| w[w.len() - 1] - w[0]).max().unwrap_or(0)
     }
 
     /// The share of bytes that are not zero, 0 to 1.
     pub fn density(&self) -> f64 {
         let all = self.rows() as f64 * self.cols as f64;
-        self.values.len() as f64 / all.max(1.0)
+        self.entries.len() as f64 / all.max(1.0)
     }
 
     /// Bytes of memory that it takes.
     pub fn memory(&self) -> usize {
-        size_of_val(&self.offsets[..]) + size_of_val(&self.columns[..]) + self.values.len()
+        size_of_val(&self.bounds[..]) + size_of_val(&self.entries[..])
     }
 }
 
@@ -135,19 +181,19 @@ impl Kernel for Prefetch<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         const LINE: usize = 64;
+        let bands = self.inputs.bands();
+        let bounds = self.inputs.bounds.as_ptr();
         for &row in self.later {
-            s.prefetch(self.inputs.offsets.as_ptr().wrapping_add(row as usize));
+            let first = bounds.wrapping_add(row as usize * bands);
+            s.prefetch(first);
+            s.prefetch(first.wrapping_add(bands));
         }
         for &row in self.next {
             let row = row as usize;
-            let Some(&[start, end]) = self.inputs.offsets.get(row..row + 2) else {
+            if row >= self.inputs.rows() {
                 continue;
-            };
-            let columns = &self.inputs.columns[start..end];
-            for line in columns.chunks(LINE / size_of::<u16>()) {
-                s.prefetch(line.as_ptr());
             }
-            for line in self.inputs.values[start..end].chunks(LINE) {
+            for line in self.inputs.entries[self.inputs.range(row)].chunks(LINE / 4) {
                 s.prefetch(line.as_ptr());
             }
         }

@@ -11,7 +11,7 @@
 
 use fanin_kernels::fused::Update;
 use fanin_kernels::math::{self, Function};
-use fanin_kernels::sparse::{self, BatchColumns, SparseBytes};
+use fanin_kernels::sparse::{self, BatchColumns, BatchRows, SparseBytes};
 use fanin_kernels::{
     Activation, Blocking, Gemm, Isa, Loss, MatMut, MatRef, Targets, activation, dense, fused, loss,
     norm, optimizer, padded, peak,
@@ -213,10 +213,11 @@ fn sparse_forward() {
                         let mut z = memory.matrix(b.max(1), n, n + gap);
                         let mut y = memory.matrix(b.max(1), n, n + gap);
                         sparse::prefetch(isa, &images, &batch, &batch);
+                        let mut rows = BatchRows::with_capacity(&images, b).unwrap();
+                        rows.gather(&images, &batch);
                         sparse::forward(
                             isa,
-                            &images,
-                            &batch,
+                            &rows,
                             (&scale[..]).try_into().unwrap(),
                             view(&w, 19, n, n + gap),
                             &bias,

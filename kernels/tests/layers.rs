@@ -5,7 +5,7 @@
 //! standard library's fused multiply-add.
 
 use fanin_kernels::fused::Update;
-use fanin_kernels::sparse::{BatchColumns, SparseBytes};
+use fanin_kernels::sparse::{BatchColumns, BatchRows, SparseBytes};
 use fanin_kernels::{Activation, Isa, LANES, MatMut, MatRef, dense, fused, padded, sparse};
 
 /// Reproducible numbers in (−1, 1), a few of them zero.
@@ -153,17 +153,21 @@ fn scale() -> [f32; 256] {
 fn sparse_forward_is_the_chain_without_zeros() {
     let mut numbers = Numbers(2);
     let scale = scale();
+    // Kept from batch to batch.
+    let mut rows_of = BatchRows::default();
     for isa in Isa::available() {
-        for cols in [1, 2, 70, 784] {
+        // 3,000 columns: more than there are bands of the usual width.
+        for (cols, widest) in [(1, 912), (2, 912), (70, 912), (784, 464), (3000, 80)] {
             let bytes = images(&mut numbers, 20, cols);
             let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
             for n in [16, 32, 80, 96, 112, 208, 224, 400, 448, 464, 912] {
-                if cols == 784 && n > 464 {
+                if n > widest {
                     continue;
                 }
                 let w = Gapped::new(cols, n, n + 16, || numbers.float());
                 let bias: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
                 for batch in [vec![], vec![3], vec![19, 0, 7, 7, 8], (0..11).collect()] {
+                    rows_of.gather(&inputs, &batch);
                     let chain = |r: usize, c: usize| {
                         let row = &bytes[batch[r] as usize * cols..][..cols];
                         row.iter().enumerate().fold(bias[c], |acc, (p, &byte)| {
@@ -176,7 +180,7 @@ fn sparse_forward_is_the_chain_without_zeros() {
                     let mut y = Gapped::new(rows, n, n + 2, || f32::NAN);
                     let (keep, out) = (Some(z.view_mut()), y.view_mut());
                     let (w, relu) = (w.view(), Activation::Relu);
-                    sparse::forward(isa, &inputs, &batch, &scale, w, &bias, relu, keep, out);
+                    sparse::forward(isa, &rows_of, &scale, w, &bias, relu, keep, out);
                     z.assert(&what, chain);
                     y.assert(&what, |r, c| chain(r, c).max(0.0));
                 }
@@ -194,10 +198,12 @@ fn zero_pixels_are_skipped_even_where_weights_are_not_finite() {
     for isa in Isa::available() {
         for batch in [&[0, 1][..], &[1, 0, 0, 1, 0]] {
             let w = MatRef::new(&weights, 3, 16);
+            let mut rows = BatchRows::default();
+            rows.gather(&inputs, batch);
             let mut y = Gapped::new(batch.len(), 16, 16, || 0.0);
             let (out, identity) = (y.view_mut(), Activation::Identity);
             let bias = [0.5; 16];
-            sparse::forward(isa, &inputs, batch, &scale(), w, &bias, identity, None, out);
+            sparse::forward(isa, &rows, &scale(), w, &bias, identity, None, out);
             for (r, &row) in batch.iter().enumerate() {
                 let expected = [2.5, f32::INFINITY][row as usize];
                 assert!((0..16).all(|c| y.at(r, c) == expected));
@@ -220,7 +226,7 @@ fn sparse_forward_is_the_same_chain_however_w_is_cut() {
         &|p| p == 0,
         &|p| p == COLS - 1,
         &|p| p % (COLS - 1) == 0,
-        &|p| p % 46 == 0 || p % 46 == 45,
+        &|p| p % 128 == 0 || p % 128 == 127,
     ];
     for lit in kinds {
         bytes.extend((0..COLS).map(|p| 51 * u8::from(lit(p))));
@@ -229,6 +235,8 @@ fn sparse_forward_is_the_same_chain_however_w_is_cut() {
     for isa in Isa::available() {
         for (n, batch) in [(400, 4), (400, 11), (96, 128), (16, 129), (48, 259)] {
             let batch: Vec<u32> = (0u32..batch).map(|i| (i * 7) % 11).collect();
+            let mut rows_of = BatchRows::with_capacity(&inputs, batch.len()).unwrap();
+            rows_of.gather(&inputs, &batch);
             let w = Gapped::new(COLS, n, n + 16, || numbers.float());
             let bias: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
             let rows: Vec<Vec<f32>> = bytes
@@ -247,7 +255,7 @@ fn sparse_forward_is_the_same_chain_however_w_is_cut() {
                 let mut y = Gapped::new(batch.len(), n, n + 2, || f32::NAN);
                 let keep = keep_z.then(|| z.view_mut());
                 let (w, out, relu) = (w.view(), y.view_mut(), Activation::Relu);
-                sparse::forward(isa, &inputs, &batch, &scale, w, &bias, relu, keep, out);
+                sparse::forward(isa, &rows_of, &scale, w, &bias, relu, keep, out);
                 let what = format!("{isa:?} {n} {}", batch.len());
                 let chain = |r: usize, c: usize| rows[batch[r] as usize][c];
                 y.assert(&what, |r, c| chain(r, c).max(0.0));
@@ -319,6 +327,24 @@ fn a_batch_that_could_not_be_gathered_is_not_used() {
 }
 
 #[test]
+fn rows_that_could_not_be_gathered_are_not_used() {
+    let inputs = SparseBytes::from_dense(&[1; 40], 4).unwrap();
+    let mut rows = BatchRows::default();
+    for batch in [&[3, 10][..], &[10]] {
+        rows.gather(&inputs, &[9; 10]);
+        assert_eq!(rows.batch(), 10);
+        let gather = || rows.gather(&inputs, batch);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(gather)).is_err());
+        let w = [1.0; 64];
+        let bias = [0.0; 16];
+        let (w, f) = (MatRef::new(&w, 4, 16), Activation::Identity);
+        assert_eq!(rows.batch(), 0);
+        let nothing = MatMut::new(&mut [], 0, 16);
+        sparse::forward(Isa::best(), &rows, &scale(), w, &bias, f, None, nothing);
+    }
+}
+
+#[test]
 fn backward_takes_dx_from_the_old_weights_and_updates_by_one_chain() {
     let mut numbers = Numbers(4);
     for isa in Isa::available() {
@@ -375,12 +401,22 @@ fn backward_takes_dx_from_the_old_weights_and_updates_by_one_chain() {
 fn sparse_bytes_keep_what_is_not_zero() {
     let rows = SparseBytes::from_dense(&[0, 7, 0, 0, 0, 0, 9, 8, 0], 3).unwrap();
     assert_eq!((rows.rows(), rows.cols()), (3, 3));
-    assert_eq!(rows.row(0), (&[1][..], &[7][..]));
-    assert_eq!(rows.row(1), (&[][..], &[][..]));
-    assert_eq!(rows.row(2), (&[0, 1][..], &[9, 8][..]));
+    let row = |r: usize| rows.row(r).collect::<Vec<_>>();
+    assert_eq!(row(0), [(1, 7)]);
+    assert_eq!(row(1), []);
+    assert_eq!(row(2), [(0, 9), (1, 8)]);
     assert!((rows.density() - 1.0 / 3.0).abs() < 1e-12);
     assert!(SparseBytes::from_dense(&[0; 4], 3).is_none());
     assert!(SparseBytes::from_dense(&[0; 4], 0).is_none());
     assert!(SparseBytes::from_dense(&[], (1 << 16) + 1).is_none());
-    assert!(SparseBytes::from_dense(&[1; 1 << 16], 1 << 16).is_some());
+    let wide = SparseBytes::from_dense(&[1; 1 << 16], 1 << 16).unwrap();
+    assert!(wide.row(0).eq((0..1 << 16).map(|column| (column, 1))));
+    // More columns than there are bands of the usual width.
+    let bytes: Vec<u8> = (0..2 * 5000).map(|i| (i % 7) as u8).collect();
+    let rows = SparseBytes::from_dense(&bytes, 5000).unwrap();
+    assert_eq!(rows.rows(), 2);
+    for r in [0, 1] {
+        let stored = bytes[r * 5000..][..5000].iter().copied().enumerate();
+        assert!(rows.row(r).eq(stored.filter(|&(_, byte)| byte != 0)));
+    }
 }

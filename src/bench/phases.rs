@@ -182,10 +182,9 @@ impl Work {
             for batch in ids.chunks_exact(batch.max(1)) {
                 let mut pixels = vec![false; train.cols()];
                 for &id in batch {
-                    let columns = all.row(id as usize).0;
-                    stored += columns.len();
-                    for &column in columns {
-                        pixels[usize::from(column)] = true;
+                    for (column, _) in all.row(id as usize) {
+                        stored += 1;
+                        pixels[column] = true;
                     }
                 }
                 lit += pixels.iter().filter(|&&lit| lit).count();

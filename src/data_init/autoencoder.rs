@@ -3,7 +3,7 @@
 use crate::network::Layer;
 use crate::random::{Purpose, Stream};
 use fanin_kernels::fused::{self, Update};
-use fanin_kernels::sparse::{self, BatchColumns, SparseBytes};
+use fanin_kernels::sparse::{self, BatchColumns, BatchRows};
 use fanin_kernels::team::Team;
 use fanin_kernels::{
     Activation, AlignedBuffer, Isa, LANES, Loss, MatMut, MatRef, Targets, activation, dense, loss,
@@ -17,10 +17,9 @@ mod tests;
 /// What is encoded: a batch x̃ \[batch, fan_in\].
 #[derive(Clone, Copy)]
 pub(super) enum Encoded<'a> {
-    /// The rows `ids` of sparse bytes.
+    /// Rows of sparse bytes.
     Sparse {
-        rows: &'a SparseBytes,
-        ids: &'a [u32],
+        rows: &'a BatchRows,
         /// What each byte stands for.
         values: &'a [f32; 256],
         /// The same rows, transposed.
@@ -303,9 +302,9 @@ pub(super) fn forward(
     y: MatMut<'_>,
 ) {
     match encoded {
-        Encoded::Sparse {
-            rows, ids, values, ..
-        } => sparse::forward(isa, rows, ids, values, w, bias, f, z, y),
+        Encoded::Sparse { rows, values, .. } => {
+            sparse::forward(isa, rows, values, w, bias, f, z, y);
+        }
         Encoded::Dense(x) => dense::forward(isa, x, w, bias, f, z, y),
     }
 }

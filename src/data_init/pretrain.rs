@@ -8,7 +8,7 @@ use crate::random::{Purpose, Stream};
 use crate::samples::{Inputs, Samples, byte_values};
 use crate::step::rows;
 use crate::train::{Observer, Order};
-use fanin_kernels::sparse::BatchColumns;
+use fanin_kernels::sparse::{BatchColumns, BatchRows};
 use fanin_kernels::team::Team;
 use fanin_kernels::{Activation, AlignedBuffer, Isa, LANES, MatMut, MatRef, padded};
 use std::collections::TryReserveError;
@@ -152,6 +152,7 @@ struct Batches {
     noisy: AlignedBuffer,
     noise: f64,
     stream: Stream,
+    rows: BatchRows,
     columns: BatchColumns,
     byte_values: [f32; 256],
 }
@@ -171,9 +172,12 @@ impl Batches {
         ids.try_reserve_exact(batch)?;
         ids.resize(batch, 0);
         let noisy = if noise > 0.0 { layers[l].fan_in } else { 0 };
-        let mut columns = BatchColumns::default();
-        if let (0, Inputs::Sparse(rows)) = (l, &samples.inputs) {
-            columns = BatchColumns::with_capacity(rows, batch)?;
+        let (mut sparse_rows, mut columns) = (BatchRows::default(), BatchColumns::default());
+        if let Inputs::Sparse(rows) = &samples.inputs {
+            sparse_rows = BatchRows::with_capacity(rows, batch)?;
+            if l == 0 {
+                columns = BatchColumns::with_capacity(rows, batch)?;
+            }
         }
         let n = u32::try_from(samples.len()).unwrap_or(u32::MAX);
         let number = u32::try_from(l).unwrap_or(u32::MAX);
@@ -188,6 +192,7 @@ impl Batches {
             noisy: room(noisy)?,
             noise: f64::from(noise),
             stream: Stream::new(config.seed, Purpose::MaskingNoise, l as u64),
+            rows: sparse_rows,
             columns,
             byte_values: byte_values(),
         })
@@ -198,6 +203,9 @@ impl Batches {
         self.order.fill(&mut self.ids);
         let size = self.ids.len();
         samples.prefetch(isa, self.order.peek(size.saturating_mul(2)), size);
+        if let Inputs::Sparse(rows) = &samples.inputs {
+            self.rows.gather(rows, &self.ids);
+        }
         if self.l == 0 || !samples.is_sparse() {
             samples.copy_rows(&self.ids, &self.byte_values, &mut self.levels[0]);
         }
@@ -205,9 +213,8 @@ impl Batches {
             let layer = network.layers()[k];
             let (before, after) = self.levels.split_at_mut(k + 1);
             let encoded = match &samples.inputs {
-                Inputs::Sparse(rows) if k == 0 => Encoded::Sparse {
-                    rows,
-                    ids: &self.ids,
+                Inputs::Sparse(_) if k == 0 => Encoded::Sparse {
+                    rows: &self.rows,
                     values: &self.byte_values,
                     columns: &self.columns,
                 },
@@ -241,9 +248,8 @@ impl Batches {
         let clean = rows(&self.levels[self.l], batch, fan_in);
         let encoded = match &samples.inputs {
             _ if !self.noisy.is_empty() => Encoded::Dense(rows(&self.noisy, batch, fan_in)),
-            Inputs::Sparse(rows) if self.l == 0 => Encoded::Sparse {
-                rows,
-                ids: &self.ids,
+            Inputs::Sparse(_) if self.l == 0 => Encoded::Sparse {
+                rows: &self.rows,
                 values: &self.byte_values,
                 columns: &self.columns,
             },

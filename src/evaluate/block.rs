@@ -4,6 +4,7 @@ use super::BLOCK;
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network, Norm};
 use crate::samples::{Inputs, Samples};
+use fanin_kernels::sparse::BatchRows;
 use fanin_kernels::{
     Activation, AlignedBuffer, Isa, MatMut, MatRef, activation, dense, norm, padded, sparse,
 };
@@ -31,19 +32,20 @@ pub(super) struct Statistics<'a> {
 pub(super) enum Source<'a> {
     /// Rows as wide as the padded inputs; normalized in place where the layer does that.
     Rows(MatMut<'a>),
-    /// The samples `range` (at most [`BLOCK`]), with room for a dense copy.
-    Samples(Range<usize>, &'a mut [f32]),
+    /// The samples `range` (at most [`BLOCK`]), with room for a dense copy and a sparse one.
+    Samples(Range<usize>, &'a mut [f32], &'a mut BatchRows),
 }
 
 impl Pass<'_> {
     /// The outputs for the samples `range`, normalized with the running statistics;
-    /// `input` is room for dense inputs, `y` and `x` for activations.
+    /// `input` and `rows` are room for dense and for sparse inputs, `y` and `x` for
+    /// activations.
     pub fn forward<'b>(
         &self,
         range: Range<usize>,
         input: &mut [f32],
-        mut y: &'b mut [f32],
-        mut x: &'b mut [f32],
+        rows: &mut BatchRows,
+        [mut y, mut x]: [&'b mut [f32]; 2],
     ) -> MatRef<'b> {
         let size = range.len();
         for (l, layer) in self.network.layers().iter().enumerate() {
@@ -52,7 +54,7 @@ impl Pass<'_> {
                 inverse: &self.inverse[l],
             };
             let from = match l {
-                0 => Source::Samples(range.clone(), input),
+                0 => Source::Samples(range.clone(), input, rows),
                 _ => Source::Rows(MatMut::new(x, size, padded(layer.fan_in))),
             };
             let mut out = MatMut::new(y, size, layer.width);
@@ -77,7 +79,7 @@ impl Pass<'_> {
         let of_input = layer.norm == Some(Placement::Input);
         let x = match from {
             Source::Rows(x) => x,
-            Source::Samples(range, input) => {
+            Source::Samples(range, input, sparse_rows) => {
                 let mut all = [0u32; BLOCK];
                 for (id, i) in all.iter_mut().zip(range.clone()) {
                     *id = u32::try_from(i).unwrap_or(u32::MAX);
@@ -85,7 +87,8 @@ impl Pass<'_> {
                 let ids = &all[..range.len()];
                 match &self.samples.inputs {
                     Inputs::Sparse(rows) if !of_input => {
-                        return sparse::forward(isa, rows, ids, values, w, bias, f, None, out);
+                        sparse_rows.gather(rows, ids);
+                        return sparse::forward(isa, sparse_rows, values, w, bias, f, None, out);
                     }
                     _ => self.samples.copy_rows(ids, values, input),
                 }

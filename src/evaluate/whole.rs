@@ -9,6 +9,7 @@ use super::{BLOCK, normalizes_inputs};
 use crate::batch_norm::Placement;
 use crate::network::Network;
 use crate::samples::Samples;
+use fanin_kernels::sparse::BatchRows;
 use fanin_kernels::team::Team;
 use fanin_kernels::{AlignedBuffer, Isa, LANES, MatMut, MatRef, norm, padded};
 use std::collections::TryReserveError;
@@ -51,8 +52,14 @@ impl Whole {
         })
     }
 
-    /// All outputs, \[samples, outputs of the network\].
-    pub fn outputs(&mut self, pass: &Pass<'_>, team: &mut Team) -> MatRef<'_> {
+    /// All outputs, \[samples, outputs of the network\]; `rows` is room for sparse inputs, for
+    /// each thread.
+    pub fn outputs(
+        &mut self,
+        pass: &Pass<'_>,
+        team: &mut Team,
+        rows: &mut [BatchRows],
+    ) -> MatRef<'_> {
         let n = self.samples;
         assert!(pass.samples.len() == n);
         let epsilon = pass.network.batch_norm().map_or(0.0, |norm| norm.epsilon);
@@ -61,7 +68,7 @@ impl Whole {
         if dense {
             let inputs = padded(pass.network.inputs());
             let all = MatMut::new(&mut x[..n * inputs], n, inputs);
-            blocks(team, n, [all], |range, [mut to]| {
+            blocks(team, n, [all], rows, |range, [mut to], _| {
                 for (r, i) in range.enumerate() {
                     let id = [u32::try_from(i).unwrap_or(u32::MAX)];
                     pass.samples.copy_rows(&id, pass.values, to.row_mut(r));
@@ -77,19 +84,21 @@ impl Whole {
             let out = MatMut::new(&mut y[..n * layer.width], n, layer.width);
             if l > 0 || dense {
                 let from = MatMut::new(&mut x[..n * inputs], n, inputs);
-                blocks(team, n, [from, out], |_, [from, out]| {
+                blocks(team, n, [from, out], rows, |_, [from, out], _| {
                     pass.linear(l, Source::Rows(from), with, out);
                 });
             } else {
-                blocks(team, n, [out], |range, [out]| {
-                    pass.linear(l, Source::Samples(range, &mut []), with, out);
+                blocks(team, n, [out], rows, |range, [out], rows| {
+                    pass.linear(l, Source::Samples(range, &mut [], rows), with, out);
                 });
             }
             if layer.norm == Some(Placement::PreActivation) {
                 columns.measure(pass.isa, team, MatRef::new(y, n, width), epsilon);
                 let with = columns.statistics(width);
                 let out = MatMut::new(&mut y[..n * layer.width], n, layer.width);
-                blocks(team, n, [out], |_, [out]| pass.finish(l, with, out));
+                blocks(team, n, [out], rows, |_, [out], _| {
+                    pass.finish(l, with, out)
+                });
             }
             std::mem::swap(x, y);
         }
@@ -135,10 +144,11 @@ fn blocks<const N: usize>(
     team: &mut Team,
     rows: usize,
     matrices: [MatMut<'_>; N],
-    f: impl Fn(Range<usize>, [MatMut<'_>; N]) + Sync,
+    owned: &mut [BatchRows],
+    f: impl Fn(Range<usize>, [MatMut<'_>; N], &mut BatchRows) + Sync,
 ) {
     let columns = matrices.map(MatMut::transposed);
-    team.split_cols(rows, BLOCK, columns, |_, range, parts| {
+    team.split_cols_with(rows, BLOCK, columns, owned, |_, range, parts, own| {
         let mut parts = parts.map(MatMut::transposed);
         for first in range.clone().step_by(BLOCK) {
             let block = first..(first + BLOCK).min(range.end);
@@ -146,7 +156,7 @@ fn blocks<const N: usize>(
                 let rest = part.reborrow().split_at_row(first - range.start).1;
                 rest.split_at_row(block.len()).0
             });
-            f(block, parts);
+            f(block, parts, own);
         }
     });
 }

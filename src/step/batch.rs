@@ -1,6 +1,6 @@
 //! The dense path over byte inputs, and the sparse form that it falls back to.
 
-use fanin_kernels::sparse::{self, SparseBytes};
+use fanin_kernels::sparse::{self, BatchRows, SparseBytes};
 use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, dense};
 
 /// The rows `batch` of `bytes` in sparse form, and their numbers there.
@@ -40,16 +40,8 @@ pub(super) fn forward_bytes(
         activation::forward(isa, activation, z.as_ref(), y);
     } else {
         let (inputs, batch) = skipping();
-        sparse::forward(
-            isa,
-            &inputs,
-            &batch,
-            byte_values,
-            w,
-            bias,
-            activation,
-            Some(z),
-            y,
-        );
+        let mut rows = BatchRows::default();
+        rows.gather(&inputs, &batch);
+        sparse::forward(isa, &rows, byte_values, w, bias, activation, Some(z), y);
     }
 }

@@ -68,8 +68,8 @@ impl Workspace {
                 let keep = z.as_mut().map(|z| z.reborrow());
                 match (x, &samples.inputs) {
                     (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
-                    (None, Inputs::Sparse(inputs)) => {
-                        sparse::forward(isa, inputs, ids, values, w, bias, linear, keep, to);
+                    (None, Inputs::Sparse(_)) => {
+                        sparse::forward(isa, &own.rows, values, w, bias, linear, keep, to);
                     }
                     (None, Inputs::Bytes(bytes, _)) => {
                         let x = rows(input, size, layer.fan_in);

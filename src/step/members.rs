@@ -9,7 +9,7 @@
 
 use super::{Rule, granule, normalizes_inputs};
 use crate::network::{Layer, Network};
-use fanin_kernels::sparse::{self, BatchColumns, SparseBytes};
+use fanin_kernels::sparse::{self, BatchColumns, BatchRows, SparseBytes};
 use fanin_kernels::team::member_range;
 use fanin_kernels::{AlignedBuffer, Isa, LANES, MatMut, MatRef};
 use std::collections::TryReserveError;
@@ -18,8 +18,9 @@ use std::ops::Range;
 /// What one member has for itself.
 #[derive(Default)]
 pub(super) struct Member {
-    /// The sparse inputs of the batch, transposed: every member has them all, for to share
+    /// The sparse inputs of the batch, and transposed: every member has them all, for to share
     /// them takes longer than to make them.
+    pub rows: BatchRows,
     pub columns: BatchColumns,
     /// Of each layer, where members have copies.
     copies: Vec<LayerCopy>,
@@ -50,6 +51,7 @@ impl Member {
     ) {
         let (next, later) = coming.split_at(ids.len().min(coming.len()));
         sparse::prefetch(isa, inputs, next, later);
+        self.rows.gather(inputs, ids);
         self.columns.gather(inputs, ids, values);
     }
 
@@ -168,6 +170,7 @@ impl Members {
         for m in 0..threads {
             let mut member = Member::default();
             if let Some(rows) = inputs {
+                member.rows = BatchRows::with_capacity(rows, batch)?;
                 member.columns = BatchColumns::with_capacity(rows, batch)?;
             }
             for (l, (layer, held)) in layers.iter().zip(&held).enumerate() {

@@ -34,13 +34,12 @@ impl BatchColumns {
     /// # Errors
     /// If the memory cannot be had.
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
-        let fullest = inputs.offsets.windows(2).map(|w| w[1] - w[0]).max();
         let mut columns = Self::default();
         columns.starts.try_reserve_exact(inputs.cols())?;
         columns.ends.try_reserve_exact(inputs.cols())?;
         let entries = match roomy(inputs.cols(), batch) {
             true => batch * inputs.cols(),
-            false => batch.saturating_mul(fullest.unwrap_or(0)),
+            false => batch.saturating_mul(inputs.fullest()),
         };
         columns.entries.try_reserve_exact(entries)?;
         Ok(columns)
@@ -61,9 +60,8 @@ impl BatchColumns {
         let mut ends = std::mem::take(&mut self.ends);
         ends.extend_from_slice(&self.starts);
         for (sample, &row) in (0u32..).zip(batch) {
-            let (columns, values) = inputs.row(row as usize);
-            for (&column, &value) in columns.iter().zip(values) {
-                let end = &mut ends[usize::from(column)];
+            for (column, value) in inputs.row(row as usize) {
+                let end = &mut ends[column];
                 self.entries[*end as usize] = (sample, scale[usize::from(value)]);
                 *end += 1;
             }
@@ -88,8 +86,8 @@ impl BatchColumns {
         self.starts.clear();
         self.starts.resize(inputs.cols(), 0);
         for &row in batch {
-            for &column in inputs.row(row as usize).0 {
-                self.starts[usize::from(column)] += 1;
+            for (column, _) in inputs.row(row as usize) {
+                self.starts[column] += 1;
             }
         }
         let mut sum = 0;

@@ -1,29 +1,30 @@
 //! The input layer forward, in tiles of W that stay in the first-level cache.
 //!
-//! A tile is a panel of columns × a band of rows (pixels). Every sample of the batch goes
-//! through it before the next one: what is left of its sum waits in z. So a row of W comes
-//! from the second-level cache once for all samples that light it. The chain of a sample
-//! goes on where it stopped, in ascending pixels: the cut changes no bit.
+//! A tile is a panel of columns × a band of rows (pixels). A group of samples goes through it
+//! before the next one: what is left of a sample's sum waits in z. So a row of W comes from
+//! the second-level cache once for all samples that light it. The chain of a sample goes on
+//! where it stopped, in ascending pixels: the cut changes no bit.
 
-use super::{SparseBytes, widest_panel};
+use super::batch_rows::Visit;
+use super::{BatchRows, parts, widest_panel};
 use crate::activation::{self, Activation};
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
+use std::ops::Range;
 
-/// `y ← f(x·W + b)` for the rows `batch` of `inputs`, a byte v standing for `scale[v]`.
+/// `y ← f(x·W + b)` for the rows of `inputs`, a byte v standing for `scale[v]`.
 ///
 /// Shapes: `w` \[inputs.cols(), n\], `bias` \[n\], `z` (the pre-activations, where the
-/// caller keeps them) and `y` \[batch.len(), n\]; contiguous columns, n a multiple of 16.
+/// caller keeps them) and `y` \[inputs.batch(), n\]; contiguous columns, n a multiple of 16.
 /// `scale[0]` must be 0.
 ///
 /// # Panics
-/// If the shapes do not fit together, or a row does not exist.
+/// If the shapes do not fit together.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     isa: Isa,
-    inputs: &SparseBytes,
-    batch: &[u32],
+    inputs: &BatchRows,
     scale: &[f32; 256],
     w: MatRef<'_>,
     bias: &[f32],
@@ -32,7 +33,7 @@ pub fn forward(
     y: MatMut<'_>,
 ) {
     assert!(scale[0] == 0.0);
-    assert!(batch.len() == y.rows() && inputs.cols() == w.rows());
+    assert!(inputs.batch() == y.rows() && (inputs.cols() == w.rows() || y.rows() == 0));
     assert!(w.cols() == y.cols() && bias.len() == y.cols());
     assert!(
         y.cols().is_multiple_of(LANES),
@@ -44,7 +45,6 @@ pub fn forward(
     }
     isa.dispatch(Forward {
         inputs,
-        batch,
         scale,
         w,
         bias,
@@ -55,8 +55,7 @@ pub fn forward(
 }
 
 struct Forward<'a> {
-    inputs: &'a SparseBytes,
-    batch: &'a [u32],
+    inputs: &'a BatchRows,
     scale: &'a [f32; 256],
     w: MatRef<'a>,
     bias: &'a [f32],
@@ -65,24 +64,19 @@ struct Forward<'a> {
     y: MatMut<'a>,
 }
 
-/// Registers in a tile: 48 KiB. More than the first-level cache may have, for of the rows in
-/// a band about half are lit by any sample of a batch. (Measured with MNIST: best from 640 to
-/// 900 where it has 32 KiB; where it has 48, there is little between 1024 and 1280.)
-const TILE: usize = 768;
+/// Registers of W in a tile: 56 KiB. More than the first-level cache may have, for of the rows
+/// in a band about half are lit by any sample of a batch.
+const TILE: usize = 896;
 
-/// The fewest samples that are worth bands: below, too few share a row of W.
-const SHARED: usize = 4;
+/// The narrowest panel that keeps the multiply-adds busy: as many as wait for one another.
+const NARROWEST: usize = 4;
 
-/// Samples that go through a tile together; their positions are on the stack.
-const GROUP: usize = 128;
-
-/// The number of rows of W in a tile of `registers` columns of registers.
-fn band_rows(samples: usize, registers: usize) -> usize {
-    if samples < SHARED {
-        // Columns are u16: all rows.
-        1 << 16
-    } else {
-        TILE / registers
+/// The most registers in a panel for bands of `rows` rows of W.
+fn panel(rows: usize, widest: usize, all: usize) -> usize {
+    match rows < all {
+        true => (TILE / rows.max(1)).clamp(NARROWEST, widest),
+        // One band: no tile stays.
+        false => widest,
     }
 }
 
@@ -91,122 +85,125 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
+        let (batch, n) = (self.y.rows(), self.y.cols());
         let (y, ys) = (self.y.as_mut_ptr(), self.y.row_stride());
         let (z, zs) = match &mut self.z {
             Some(z) => (z.as_mut_ptr(), z.row_stride()),
             None => (y, ys),
         };
-        for (g, group) in self.batch.chunks(GROUP).enumerate() {
-            for (first, registers) in even_parts(self.y.cols() / LANES, widest_panel(S::REGISTERS))
-            {
+        let widest = panel(
+            self.inputs.band(),
+            widest_panel(S::REGISTERS),
+            self.inputs.cols(),
+        );
+        let f = self.activation;
+        let mut activated = 0;
+        for (first_band, visits, entries) in self.inputs.blocks() {
+            if let (true, Some(visit)) = (first_band, visits.first()) {
+                // A group begins: the one before it is done.
+                let done = visit.sample as usize;
+                // SAFETY: rows of z and y, which are the same or disjoint; whole registers.
+                unsafe { activate(s, f, [z, y], [zs, ys], activated..done, n) };
+                activated = done;
+            }
+            for (first, registers) in even_parts(n / LANES, widest) {
                 let column = first * LANES;
-                let mut positions = [0; GROUP];
-                for (position, &row) in positions.iter_mut().zip(group) {
-                    *position = self.inputs.offsets[row as usize];
-                }
-                let rest = Rest {
-                    inputs: self.inputs,
-                    group,
-                    positions: &mut positions,
-                };
-                let rows = band_rows(group.len(), registers);
-                // SAFETY: `column` + 16·registers ≤ n, the columns of w, bias, z and y;
-                // the group's samples are rows g·GROUP + i of z and y; columns <
-                // inputs.cols() = rows of w (invariant of SparseBytes, asserted in
-                // `forward`).
+                // SAFETY: `column` + 16·registers ≤ n, the columns of w, bias and z; samples
+                // < inputs.batch() = rows of z, columns < inputs.cols() = rows of w (BatchRows,
+                // asserted in `forward`).
                 unsafe {
-                    let z = z.add(g * GROUP * zs + column);
-                    let y = y.add(g * GROUP * ys + column);
-                    let w = self.w.as_ptr().add(column);
-                    let bias = self.bias.as_ptr().add(column);
-                    let ws = self.w.row_stride();
+                    let place = Panel {
+                        w: self.w.as_ptr().add(column),
+                        w_stride: self.w.row_stride(),
+                        bias: self.bias.as_ptr().add(column),
+                        z: z.add(column),
+                        z_stride: zs,
+                    };
                     with_panel!(
                         registers,
                         S,
-                        forward_panel(s, rest, rows, self.scale, w, ws, bias, z, zs)
-                    );
-                    activation::apply_lines(
-                        s,
-                        self.activation,
-                        z,
-                        zs,
-                        y,
-                        ys,
-                        group.len(),
-                        registers * LANES,
+                        forward_panel(s, place, visits, entries, first_band, self.scale)
                     );
                 }
             }
         }
+        // SAFETY: as above.
+        unsafe { activate(s, f, [z, y], [zs, ys], activated..batch, n) };
     }
 }
 
-/// What is still to be added up: of each sample of `group` the stored bytes from
-/// `positions` on.
-struct Rest<'a> {
-    inputs: &'a SparseBytes,
-    group: &'a [u32],
-    positions: &'a mut [usize; GROUP],
-}
-
-/// A group of samples × P registers: `z = Σ x·W[column] + b` in ascending columns, in
-/// bands of `band` rows of W.
+/// `y ← f(z)` for some `rows`.
 ///
 /// # Safety
-/// - `w` is valid for reads of 16·P floats at `column·w_stride` for each column of the
-///   inputs, `bias` for reads and `z` at `i·z_stride` for reads and writes of 16·P
-///   floats, for each sample i of the group.
+/// - As [`activation::apply_lines`], from the first of the rows on.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn forward_panel<S: Simd, const P: usize>(
+unsafe fn activate<S: Simd>(
     s: S,
-    rest: Rest<'_>,
-    band: usize,
-    scale: &[f32; 256],
+    f: Activation,
+    [z, y]: [*mut f32; 2],
+    [z_stride, y_stride]: [usize; 2],
+    rows: Range<usize>,
+    cols: usize,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        let (z, y) = (z.add(rows.start * z_stride), y.add(rows.start * y_stride));
+        activation::apply_lines(s, f, z, z_stride, y, y_stride, rows.len(), cols);
+    }
+}
+
+/// A panel of columns of W, of the bias and of z.
+#[derive(Clone, Copy)]
+struct Panel {
     w: *const f32,
     w_stride: usize,
     bias: *const f32,
     z: *mut f32,
     z_stride: usize,
+}
+
+/// Each of the `visits` adds its part of `entries` to its sample's sums, which begin with the
+/// bias in the first band: `z = Σ x·W[column] + b` in ascending columns.
+///
+/// # Safety
+/// - `w` is valid for reads of 16·P floats at `column·w_stride` for each entry's column, `bias`
+///   for reads and `z` at `sample·z_stride` for reads and writes of 16·P floats, for each
+///   visit's sample.
+#[inline(always)]
+unsafe fn forward_panel<S: Simd, const P: usize>(
+    s: S,
+    place: Panel,
+    visits: &[Visit],
+    mut entries: &[u32],
+    first_band: bool,
+    scale: &[f32; 256],
 ) {
-    let inputs = rest.inputs;
-    let mut start = 0;
-    while start < inputs.cols {
-        let end = start + band;
-        for (i, (position, &row)) in rest.positions.iter_mut().zip(rest.group).enumerate() {
-            let stored = *position..inputs.offsets[row as usize + 1];
-            let (columns, values) = (&inputs.columns[stored.clone()], &inputs.values[stored]);
-            let lit = columns.first().is_some_and(|&c| usize::from(c) < end);
-            if start > 0 && !lit {
-                continue;
-            }
-            // SAFETY: row i of z (contract).
-            let z = unsafe { z.add(i * z_stride) };
-            let from = if start == 0 { bias } else { z.cast_const() };
-            let mut acc = [s.zero(); P];
+    for visit in visits {
+        let own;
+        (own, entries) = entries.split_at(visit.entries as usize);
+        // SAFETY: the row of a visit's sample (contract).
+        let z = unsafe { place.z.add(visit.sample as usize * place.z_stride) };
+        let from = match first_band {
+            true => place.bias,
+            false => z.cast_const(),
+        };
+        let mut acc = [s.zero(); P];
+        for (j, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: register j < P of the bias, or of a row of z.
+            *acc = unsafe { s.load(from.add(j * LANES)) };
+        }
+        for &entry in own {
+            let (column, byte) = parts(entry);
+            let x = s.splat(scale[usize::from(byte)]);
             for (j, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: register j < P of the bias, or of a row of z.
-                *acc = unsafe { s.load(from.add(j * LANES)) };
-            }
-            let mut added = 0;
-            for (&column, &value) in columns.iter().zip(values) {
-                if usize::from(column) >= end {
-                    break;
-                }
-                added += 1;
-                let x = s.splat(scale[usize::from(value)]);
-                for (j, acc) in acc.iter_mut().enumerate() {
-                    // SAFETY: register j < P of a row of w (contract).
-                    let w = unsafe { s.load(w.add(usize::from(column) * w_stride + j * LANES)) };
-                    *acc = s.fma(x, w, *acc);
-                }
-            }
-            *position += added;
-            for (j, &acc) in acc.iter().enumerate() {
-                // SAFETY: register j < P of a row of z.
-                unsafe { s.store(z.add(j * LANES), acc) };
+                // SAFETY: register j < P of a row of w (contract).
+                let w = unsafe { s.load(place.w.add(column * place.w_stride + j * LANES)) };
+                *acc = s.fma(x, w, *acc);
             }
         }
-        start = end;
+        for (j, &acc) in acc.iter().enumerate() {
+            // SAFETY: register j < P of a row of z.
+            unsafe { s.store(z.add(j * LANES), acc) };
+        }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::network::{LayerMut, Network};
 use fanin_kernels::reference::activate;
+use fanin_kernels::sparse::SparseBytes;
 
 const BATCH: usize = 5;
 const SIZES: [usize; 3] = [19, 21, 4];
@@ -110,11 +111,12 @@ impl Case {
         let ids: Vec<u32> = (0..).take(BATCH).collect();
         let mut columns = BatchColumns::default();
         columns.gather(&rows, &ids, &values);
+        let mut batch = BatchRows::default();
+        batch.gather(&rows, &ids);
         let noisy = self.noisy();
         let encoded = match sparse {
             true => Encoded::Sparse {
-                rows: &rows,
-                ids: &ids,
+                rows: &batch,
                 values: &values,
                 columns: &columns,
             },
