@@ -1,6 +1,6 @@
 //! AVX2 + FMA token: a virtual register is two `ymm`, lanes 0–7 and 8–15.
 
-use super::{Kernel, LANES, Sealed, Simd};
+use super::{Kernel, LANES, Sealed, Simd, TURNED};
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -114,6 +114,50 @@ impl Simd for Avx2 {
             _mm256_maskstore_ps(p, lo, v.0);
             _mm256_maskstore_ps(p.wrapping_add(8), hi, v.1);
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_turned(self, n: usize, p: *const f32, stride: usize) -> [F; TURNED] {
+        debug_assert!(0 < n && n <= LANES);
+        let zero = op!(_mm256_setzero_ps());
+        let mut halves = [[zero; TURNED]; 2];
+        for (half, lines) in halves.iter_mut().enumerate() {
+            let mut v = [zero; 4];
+            for (q, v) in v.iter_mut().enumerate() {
+                let lane = 8 * half + q;
+                // SAFETY: 4 floats may be read at each address < n (contract); `self`
+                // proves the ISA.
+                *v = unsafe {
+                    let low = _mm_loadu_ps(p.add(lane.min(n - 1) * stride));
+                    let high = _mm_loadu_ps(p.add((lane + 4).min(n - 1) * stride));
+                    _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(low), high)
+                };
+            }
+            // 4 × 4 in each quarter.
+            *lines = op!({
+                let (a, b) = (
+                    _mm256_unpacklo_ps(v[0], v[1]),
+                    _mm256_unpacklo_ps(v[2], v[3]),
+                );
+                let (c, d) = (
+                    _mm256_unpackhi_ps(v[0], v[1]),
+                    _mm256_unpackhi_ps(v[2], v[3]),
+                );
+                [
+                    _mm256_shuffle_ps::<0x44>(a, b),
+                    _mm256_shuffle_ps::<0xEE>(a, b),
+                    _mm256_shuffle_ps::<0x44>(c, d),
+                    _mm256_shuffle_ps::<0xEE>(c, d),
+                ]
+            });
+        }
+        let [low, high] = halves;
+        [
+            F(low[0], high[0]),
+            F(low[1], high[1]),
+            F(low[2], high[2]),
+            F(low[3], high[3]),
+        ]
     }
 
     #[inline(always)]
@@ -241,22 +285,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn from_bits(self, a: I) -> F {
         op!(F(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(a.1)))
-    }
-
-    #[inline(always)]
-    fn zip(self, a: F, b: F) -> (F, F) {
-        /// Of 8 lanes each.
-        #[inline(always)]
-        fn eight(_: Avx2, a: __m256, b: __m256) -> F {
-            op!({
-                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-                F(
-                    _mm256_permute2f128_ps::<0x20>(low, high),
-                    _mm256_permute2f128_ps::<0x31>(low, high),
-                )
-            })
-        }
-        (eight(self, a.0, b.0), eight(self, a.1, b.1))
     }
 
     #[inline(always)]
