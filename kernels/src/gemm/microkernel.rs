@@ -4,9 +4,8 @@
 use crate::LANES;
 use crate::simd::{Simd, TURNED};
 
-/// Rows of the largest tile. Tiles are one register wide: as many accumulators as leave
-/// room for a line of B and an element of A, and no more rows of A than have their
-/// addresses in registers or nearly so.
+/// Rows of the largest tile, which is one register wide. (On Zen 4 with AVX-512 12 to 16
+/// rows are equally fast, 8 or 18 slower; AVX2 has room for 6.)
 ///
 /// Tiles of two or three registers would need fewer loads, but loads are not what limits
 /// it. A narrow panel of B stays in the first-level cache, wastes fewer lanes at the edge,
@@ -52,7 +51,7 @@ impl Start {
     }
 }
 
-/// A tile of C, or several one below the other, and what goes into them.
+/// Tiles of C, one below the other, and what goes into them.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     /// How many.
@@ -167,15 +166,15 @@ impl Columns {
 }
 
 impl Tile {
-    /// `C ← start + a·b` for `rows` rows.
+    /// `C ← start + a·b`, each tile `rows` high.
     ///
     /// # Safety
     /// - 1 ≤ `rows` ≤ [`tile_rows`], 1 ≤ `columns` ≤ 16.
-    /// - For each row i < `rows` and k < `depth` the address `a + i·a_row + k·a_col` is valid
-    ///   for reads of a float.
+    /// - For each tile t < `tiles`, row i < `rows` and k < `depth` the address
+    ///   `a + t·a_tile + i·a_row + k·a_col` is valid for reads of a float.
     /// - `b` is valid for reads of `depth` lines, `b_row` apart, of `columns` floats, or
     ///   of 16 unless the instruction set [`reads_parts`].
-    /// - `c` is valid for reads and writes of `rows` rows, `c_row` apart, of
+    /// - `c` is valid for reads and writes of `tiles`·`rows` rows, `c_row` apart, of
     ///   `columns` floats.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(&self, s: S, rows: usize) {
@@ -183,11 +182,11 @@ impl Tile {
         unsafe { self.with_rows(s, rows, InOrder) }
     }
 
-    /// The same with a panel of B that comes from `columns` and is packed to `b`.
+    /// The same for one tile, with a panel of B that comes from `from` and is packed to `b`.
     ///
     /// # Safety
-    /// - As [`Tile::run`], with 16 `columns`, a `depth` of at least `TURNED`, `b_row` = 16,
-    ///   and `b` valid for writes as well.
+    /// - As [`Tile::run`], with one tile, 16 `columns`, a `depth` of at least `TURNED`,
+    ///   `b_row` = 16, and `b` valid for writes as well.
     /// - `from` is valid for reads of 16 columns of `depth` floats.
     #[inline(always)]
     pub(super) unsafe fn run_turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
@@ -204,10 +203,16 @@ impl Tile {
         macro_rules! sizes {
             ($($mr:literal)*) => {
                 match (rows, self.start) {
-                    // SAFETY: passed on.
-                    $(($mr, Start::Zero) => unsafe { self.fixed::<S, $mr>(s, lines, |_| [s.zero(); $mr]) },
-                    // SAFETY: passed on.
-                    ($mr, Start::Scaled(beta)) => unsafe { self.fixed::<S, $mr>(s, lines, |tile| tile.scaled(s, beta)) },)*
+                    $(
+                        // SAFETY: passed on.
+                        ($mr, Start::Zero) => unsafe {
+                            self.fixed::<S, $mr>(s, lines, |_| [s.zero(); $mr])
+                        },
+                        // SAFETY: passed on.
+                        ($mr, Start::Scaled(beta)) => unsafe {
+                            self.fixed::<S, $mr>(s, lines, |tile| tile.scaled(s, beta))
+                        },
+                    )*
                     _ => unreachable!("a tile of {rows} rows"),
                 }
             };
@@ -219,6 +224,9 @@ impl Tile {
         }
     }
 
+    /// The tiles one after the other; `first` gives what the accumulators of one hold at
+    /// first.
+    ///
     /// # Safety
     /// As [`Tile::run`] or [`Tile::run_turning`] with `rows` = `MR`.
     #[inline(always)]
@@ -230,7 +238,7 @@ impl Tile {
     ) {
         let mut tile = *self;
         for _ in 0..self.tiles {
-            // SAFETY: passed on.
+            // SAFETY: passed on, for the first of the tiles that are left.
             unsafe {
                 let acc = first(&tile);
                 let acc = lines.updates(s, &tile, acc);
@@ -244,7 +252,7 @@ impl Tile {
     /// The accumulators after `acc` and all k from `from` on.
     ///
     /// # Safety
-    /// As [`Tile::run`] with `rows` = `MR`; `from` ≤ `depth`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR`; `from` ≤ `depth`.
     #[inline(always)]
     unsafe fn updates<S: Simd, const MR: usize>(
         &self,
@@ -269,7 +277,7 @@ impl Tile {
     /// One rank-1 update, of `line` of B and the elements of A for this `k`.
     ///
     /// # Safety
-    /// As [`Tile::run`] with `rows` = `MR`; `k` < `depth`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR`; `k` < `depth`.
     #[inline(always)]
     unsafe fn update<S: Simd, const MR: usize>(
         &self,
@@ -289,7 +297,7 @@ impl Tile {
     /// `beta` times the tile of C.
     ///
     /// # Safety
-    /// As [`Tile::run`] with `rows` = `MR`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR`.
     #[inline(always)]
     unsafe fn scaled<S: Simd, const MR: usize>(&self, s: S, beta: f32) -> [S::F; MR] {
         let beta = s.splat(beta);
@@ -303,7 +311,7 @@ impl Tile {
     }
 
     /// # Safety
-    /// As [`Tile::run`] with `rows` = `MR`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR`.
     #[inline(always)]
     unsafe fn store<S: Simd, const MR: usize>(&self, s: S, acc: [S::F; MR]) {
         for (i, acc) in acc.into_iter().enumerate() {
