@@ -11,12 +11,87 @@ use fanin_kernels::{Gemm, Isa, MatMut, MatRef, peak};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// (m, k, n): two squares, an odd one, and the first layer of a small classifier.
-const SHAPES: [(usize, usize, usize); 4] = [
-    (1024, 1024, 1024),
-    (256, 256, 256),
-    (127, 129, 131),
-    (10, 784, 390),
+/// A product C \[m, n\] = A \[m, k\] · B \[k, n\], and which of the operands are transposed views
+/// of row-major matrices.
+struct Shape {
+    m: usize,
+    k: usize,
+    n: usize,
+    transposed: (bool, bool),
+}
+
+impl Shape {
+    /// X·W: all row-major.
+    const fn forward(m: usize, k: usize, n: usize) -> Self {
+        let transposed = (false, false);
+        Self {
+            m,
+            k,
+            n,
+            transposed,
+        }
+    }
+
+    /// Xᵀ·δ: the gradient of W.
+    const fn weight_gradient(m: usize, k: usize, n: usize) -> Self {
+        let transposed = (true, false);
+        Self {
+            m,
+            k,
+            n,
+            transposed,
+        }
+    }
+
+    /// δ·Wᵀ: the gradient of X.
+    const fn input_gradient(m: usize, k: usize, n: usize) -> Self {
+        let transposed = (false, true);
+        Self {
+            m,
+            k,
+            n,
+            transposed,
+        }
+    }
+
+    /// (Row stride, column stride) of A and of B.
+    fn strides(&self) -> [(usize, usize); 2] {
+        let of = |rows, cols, transposed| if transposed { (1, rows) } else { (cols, 1) };
+        [
+            of(self.m, self.k, self.transposed.0),
+            of(self.k, self.n, self.transposed.1),
+        ]
+    }
+
+    fn name(&self) -> String {
+        let of = |name: &str, transposed| {
+            if transposed {
+                format!("{name}ᵀ")
+            } else {
+                name.to_owned()
+            }
+        };
+        let (a, b) = (of("A", self.transposed.0), of("B", self.transposed.1));
+        format!("gemm {a}{b} {}x{}x{}", self.m, self.k, self.n)
+    }
+}
+
+/// Squares, an odd one, and layers of a small classifier: forward at batches of 10, 32, 100 and
+/// 1,000, and both gradients.
+const SHAPES: [Shape; 13] = [
+    Shape::forward(1024, 1024, 1024),
+    Shape::forward(512, 512, 512),
+    Shape::forward(256, 256, 256),
+    Shape::forward(64, 64, 64),
+    Shape::forward(127, 129, 131),
+    Shape::forward(10, 784, 390),
+    Shape::forward(32, 156, 62),
+    Shape::forward(100, 62, 25),
+    Shape::forward(1000, 25, 10),
+    Shape::weight_gradient(784, 10, 390),
+    Shape::weight_gradient(156, 100, 62),
+    Shape::input_gradient(10, 156, 390),
+    Shape::input_gradient(32, 62, 156),
 ];
 
 /// Those with vector registers. Portable code, often a call for each multiply-add, would
@@ -37,12 +112,14 @@ fn peak(criterion: &mut Criterion) {
     }
 }
 
-/// C = A·B on row-major matrices.
+/// C = A·B.
 fn gemm(criterion: &mut Criterion) {
-    for (m, k, n) in SHAPES {
+    for shape in SHAPES {
+        let Shape { m, k, n, .. } = shape;
+        let [(ra, ca), (rb, cb)] = shape.strides();
         let ramp = |len: usize| -> Vec<f32> { (0..len).map(|i| (i % 17) as f32 - 8.0).collect() };
         let (a, b, mut c) = (ramp(m * k), ramp(k * n), vec![0.0; m * n]);
-        let mut group = criterion.benchmark_group(format!("gemm {m}x{k}x{n}"));
+        let mut group = criterion.benchmark_group(shape.name());
         group.throughput(Throughput::Elements((2 * m * k * n) as u64));
         for isa in instruction_sets() {
             let mut gemm = match Gemm::new(isa) {
@@ -53,21 +130,20 @@ fn gemm(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     gemm.run(
                         1.0,
-                        MatRef::new(black_box(&a), m, k),
-                        MatRef::new(black_box(&b), k, n),
+                        MatRef::with_strides(black_box(&a), m, k, ra, ca),
+                        MatRef::with_strides(black_box(&b), k, n, rb, cb),
                         0.0,
                         MatMut::new(&mut c, m, n),
                     );
                 });
             });
         }
-        let row = |cols: usize| cols.cast_signed();
+        let [ra, ca, rb, cb, rc] = [ra, ca, rb, cb, n].map(usize::cast_signed);
         group.bench_function("gemm", |bencher| {
             bencher.iter(|| {
                 let (a, b) = (black_box(a.as_ptr()), black_box(b.as_ptr()));
                 let c = c.as_mut_ptr();
-                let (rk, rn) = (row(k), row(n));
-                // SAFETY: the vectors hold row-major matrices of these shapes; c is not
+                // SAFETY: the vectors hold matrices of these shapes and strides; c is not
                 // read.
                 unsafe {
                     ::gemm::gemm(
@@ -76,14 +152,14 @@ fn gemm(criterion: &mut Criterion) {
                         k,
                         c,
                         1,
-                        rn,
+                        rc,
                         false,
                         a,
-                        1,
-                        rk,
+                        ca,
+                        ra,
                         b,
-                        1,
-                        rn,
+                        cb,
+                        rb,
                         0.0,
                         1.0,
                         false,
@@ -98,24 +174,9 @@ fn gemm(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (a, b) = (black_box(a.as_ptr()), black_box(b.as_ptr()));
                 let c = c.as_mut_ptr();
-                // SAFETY: the vectors hold row-major matrices of these shapes.
+                // SAFETY: the vectors hold matrices of these shapes and strides.
                 unsafe {
-                    matrixmultiply::sgemm(
-                        m,
-                        k,
-                        n,
-                        1.0,
-                        a,
-                        row(k),
-                        1,
-                        b,
-                        row(n),
-                        1,
-                        0.0,
-                        c,
-                        row(n),
-                        1,
-                    );
+                    matrixmultiply::sgemm(m, k, n, 1.0, a, ra, ca, b, rb, cb, 0.0, c, rc, 1);
                 }
             });
         });
@@ -125,8 +186,8 @@ fn gemm(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
         .sample_size(20);
     targets = peak, gemm
 }

@@ -4,7 +4,12 @@
 /// longer by one: the first ones. 0 for no parts.
 #[inline(always)]
 fn lengths(n: usize, parts: usize) -> (usize, usize) {
-    let short = n.checked_div(parts).unwrap_or(0);
+    // Most ranges are one part: no division for these.
+    let short = match parts {
+        0 => 0,
+        1 => n,
+        _ => n / parts,
+    };
     (short, n - short * parts)
 }
 
@@ -19,7 +24,10 @@ pub(crate) fn part_start(n: usize, parts: usize, i: usize) -> usize {
 /// Splits `0..n` into the fewest parts of at most `most`, as even as can be: (start, length).
 #[inline(always)]
 pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    let parts = n.div_ceil(most);
+    let parts = match n <= most {
+        true => usize::from(n > 0),
+        false => n.div_ceil(most),
+    };
     let (short, longer) = lengths(n, parts);
     (0..parts).map(move |i| {
         let start = i * short + i.min(longer);

@@ -23,6 +23,9 @@ mod tests;
 /// Number of `f32` in a virtual register, and the multiple to which rows are padded.
 pub const LANES: usize = 16;
 
+/// Floats that [`Simd::load_turned`] takes from each address: a quarter of a register.
+pub(crate) const TURNED: usize = 4;
+
 /// An operation that can run on any instruction set.
 ///
 /// `run` must be `#[inline(always)]`: it is inlined into a shim compiled with the
@@ -105,6 +108,24 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
         }
     }
 
+    /// Loads 4 floats from each of `n` addresses (1 ≤ `n` ≤ 16), `stride` apart, and turns
+    /// them: lane j of register i is float i at address j, or at the last one for j ≥ `n`.
+    ///
+    /// # Safety
+    /// - `p + j·stride` must be valid for reads of 4 `f32` for each j < `n`; 1 ≤ `n`.
+    #[inline(always)]
+    unsafe fn load_turned(self, n: usize, p: *const f32, stride: usize) -> [Self::F; TURNED] {
+        debug_assert!(0 < n && n <= LANES);
+        let mut lines = [[0.0; LANES]; TURNED];
+        for j in 0..LANES {
+            for (i, line) in lines.iter_mut().enumerate() {
+                // SAFETY: float i < 4 at an address < n (contract).
+                line[j] = unsafe { *p.add(j.min(n - 1) * stride + i) };
+            }
+        }
+        lines.map(|line| self.from_array(line))
+    }
+
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -164,29 +185,6 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
             })
         };
         (self.from_array(pick(0)), self.from_array(pick(half)))
-    }
-
-    /// `[a₀ b₀ a₁ b₁ … b₇]` and `[a₈ b₈ … b₁₅]`.
-    #[inline(always)]
-    fn zip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
-        let both = [self.to_array(a), self.to_array(b)];
-        let pick = |from: usize| std::array::from_fn(|i| both[i % 2][from + i / 2]);
-        (self.from_array(pick(0)), self.from_array(pick(LANES / 2)))
-    }
-
-    /// Lane j of register i becomes lane i of register j.
-    #[inline(always)]
-    fn transpose(self, mut v: [Self::F; LANES]) -> [Self::F; LANES] {
-        const HALF: usize = LANES / 2;
-        // With the number of a place written as (register, lane) in bits, each round moves
-        // the highest bit to the lowest place: after four rounds the two have changed sides.
-        for _ in 0..LANES.ilog2() {
-            let before = v;
-            for i in 0..HALF {
-                (v[2 * i], v[2 * i + 1]) = self.zip(before[i], before[i + HALF]);
-            }
-        }
-        v
     }
 
     /// Asks for the cache line at `p`; any address will do, nothing is accessed.

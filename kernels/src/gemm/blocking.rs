@@ -1,4 +1,8 @@
-//! How large the pieces are that the loops cut.
+//! How large the pieces are that the loops cut, and which are packed.
+
+use super::microkernel::tile_rows;
+use crate::MatRef;
+use crate::simd::Simd;
 
 /// The sizes of the pieces, in elements. They change the speed, never the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,23 +25,111 @@ const DEPTH: usize = 512;
 const SECOND_LEVEL: usize = 512 << 10;
 const THIRD_LEVEL: usize = 4 << 20;
 
+/// A cache of so many bytes in each way, 8 ways: addresses that are multiples of these
+/// bytes apart share one set, which holds 8 lines.
+const FIRST_LEVEL_WAY: usize = 4 << 10;
+const SECOND_LEVEL_WAY: usize = 128 << 10;
+const WAYS: usize = 8;
+const LINE: usize = 64;
+
+/// Rows of A that read B before its packing is paid for, whatever its strides.
+const FEW: usize = 48;
+
+/// Rows of a tile whose lines of B come from the second-level cache in time.
+const HIGH: usize = 8;
+
+const FLOAT: usize = size_of::<f32>();
+
 impl Blocking {
     /// For a microkernel of `mr` rows × `nr` columns.
     ///
-    /// - kc: 512. A panel of B (kc × nr) then is larger than the first-level cache; but a
-    ///   tile reads it in order, two lines for mr·nr products, so it comes from the second
-    ///   level in time, as A does. (256³ to 2048³ on Zen 4: up to 9 % faster than with
-    ///   panels that stay in the first level.)
-    /// - mc: the packed block of A (mc × kc) takes half of the second level.
+    /// - kc: 512. A panel of B (kc × nr) then fills the first-level cache; a tile reads it
+    ///   in order, one line for mr·nr products, so what is not there any more comes
+    ///   from the second level in time, as A does.
+    /// - mc: the block of A (mc × kc) takes half of the second level.
     /// - nc: the packed block of B (kc × nc) takes half of a core's share of the third.
     pub fn for_tile(mr: usize, nr: usize) -> Self {
-        const FLOAT: usize = size_of::<f32>();
         let kc = DEPTH;
         let whole = |bytes: usize, tile: usize| (bytes / (kc * FLOAT) / tile).max(1) * tile;
         Self {
             mc: whole(SECOND_LEVEL / 2, mr),
             kc,
             nc: whole(THIRD_LEVEL / 2, nr),
+        }
+    }
+}
+
+/// Whether `lines` cache lines, `stride` floats apart, meet in so few sets of a cache that
+/// they push each other out. So it is with strides that are multiples of a large power
+/// of two.
+fn crowded(lines: usize, stride: usize, way: usize) -> bool {
+    // The greatest common divisor of the distance and the way, a power of two: the lines are
+    // in as many different sets as it goes into the way.
+    let step = 1 << (stride.wrapping_mul(FLOAT) | way).trailing_zeros();
+    step >= LINE && lines > WAYS * (way / step)
+}
+
+/// Whether the microkernel may read A where it lies, if α is 1: whether it finds the
+/// elements for one k side by side, or goes along rows that stay in the first-level cache
+/// together. Nothing is gained by packing then.
+pub(super) fn reads_a_in_place<S: Simd>(a: MatRef<'_>, depth: usize) -> bool {
+    if a.row_stride() == 1 {
+        !crowded(depth, a.col_stride(), SECOND_LEVEL_WAY)
+    } else {
+        a.col_stride() == 1 && !crowded(tile_rows::<S>(), a.row_stride(), FIRST_LEVEL_WAY)
+    }
+}
+
+/// Whether the microkernel may read B where it lies, for `m` rows of A, if α is 1.
+///
+/// Each line of a panel is on another page, and most are in two cache lines; packing brings
+/// them together. That is worth it where many rows of A read the panel, and it does not
+/// stay in the cache that it has to come from: the second level for high tiles, the first
+/// for low ones, which take a line for fewer products.
+pub(super) fn reads_b_in_place<S: Simd>(m: usize, b: MatRef<'_>, depth: usize) -> bool {
+    let stays = || {
+        if tile_rows::<S>() >= HIGH {
+            !crowded(depth, b.row_stride(), SECOND_LEVEL_WAY)
+        } else {
+            2 * depth * LINE <= WAYS * FIRST_LEVEL_WAY
+                && !crowded(depth, b.row_stride(), FIRST_LEVEL_WAY)
+        }
+    };
+    let large = b.rows().saturating_mul(b.cols()) > THIRD_LEVEL / FLOAT;
+    b.col_stride() == 1 && (m <= FEW || !large && stays())
+}
+
+/// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in
+/// the second-level cache, and a tile takes long enough for that to pay.
+pub(super) fn prefetches_c(m: usize, n: usize, depth: usize) -> bool {
+    depth >= DEPTH / 2 && m.saturating_mul(n) > SECOND_LEVEL / FLOAT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strides_of_large_powers_of_two_are_crowded() {
+        // 8 lines fit wherever they are; 14 rows of 1,024 floats meet in one set.
+        assert!(!crowded(8, 1024, FIRST_LEVEL_WAY));
+        assert!(crowded(9, 1024, FIRST_LEVEL_WAY));
+        assert!(crowded(14, 3 * 1024, FIRST_LEVEL_WAY));
+        assert!(!crowded(14, 512, FIRST_LEVEL_WAY));
+        assert!(!crowded(14, 1000, FIRST_LEVEL_WAY));
+        assert!(crowded(512, 1024, SECOND_LEVEL_WAY));
+        assert!(!crowded(512, 512, SECOND_LEVEL_WAY));
+        // Elements of one line; an address many times.
+        assert!(!crowded(1000, 1, FIRST_LEVEL_WAY));
+        assert!(crowded(9, 0, FIRST_LEVEL_WAY));
+    }
+
+    #[test]
+    fn default_blocks_are_whole_tiles() {
+        for (mr, nr) in [(14, 16), (6, 16), (1, 1), (1000, 1 << 20)] {
+            let Blocking { mc, kc, nc } = Blocking::for_tile(mr, nr);
+            assert!(kc > 0 && mc >= mr && nc >= nr, "{mr} × {nr}");
+            assert!(mc.is_multiple_of(mr) && nc.is_multiple_of(nr));
         }
     }
 }

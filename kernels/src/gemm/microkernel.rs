@@ -1,74 +1,219 @@
-//! The microkernel: a tile of C stays in registers while a panel of A and one of B
+//! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
 use crate::LANES;
-use crate::simd::Simd;
+use crate::simd::{Simd, TURNED};
 
-/// Rows and registers of the largest tile: as many accumulators as leave room for a row
-/// of B and an element of A.
+/// Rows of the largest tile, which is one register wide. (On Zen 4 with AVX-512 12 to 16
+/// rows are equally fast, 8 or 18 slower; AVX2 has room for 6.)
+///
+/// Tiles of two or three registers would need fewer loads, but loads are not what limits
+/// it. A narrow panel of B stays in the first-level cache, wastes fewer lanes at the edge,
+/// and a tile has few stores at its end, which pass beside the products of the next one.
 #[inline(always)]
-pub(super) const fn tile_shape<S: Simd>() -> (usize, usize) {
-    if S::REGISTERS >= 32 { (14, 2) } else { (6, 1) }
+pub(super) const fn tile_rows<S: Simd>() -> usize {
+    if S::REGISTERS >= 32 { 14 } else { 6 }
 }
 
 /// Elements of the largest tile of any instruction set.
-pub(super) const MAX_TILE: usize = 14 * 2 * LANES;
+pub(super) const MAX_TILE: usize = 14 * LANES;
+
+/// Whether the first lanes of a line of B are read as fast as all of them.
+#[inline(always)]
+pub(super) const fn reads_parts<S: Simd>() -> bool {
+    S::REGISTERS >= 32
+}
+
+/// Whether there are registers to turn lines of B beside the products.
+#[inline(always)]
+pub(super) const fn turns<S: Simd>() -> bool {
+    S::REGISTERS >= 32
+}
 
 /// What the accumulators hold at first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Start {
     /// 0; C is not read.
     Zero,
-    /// C
-    FromC,
-    /// This times C.
+    /// This times C, which is C itself for 1.
     Scaled(f32),
 }
 
 impl Start {
+    /// C
+    pub(super) const FROM_C: Self = Self::Scaled(1.0);
+
     pub(super) fn with_beta(beta: f32) -> Self {
-        if beta == 0.0 {
-            Self::Zero
-        } else if beta == 1.0 {
-            Self::FromC
-        } else {
-            Self::Scaled(beta)
+        match beta == 0.0 {
+            true => Self::Zero,
+            false => Self::Scaled(beta),
         }
     }
 }
 
-/// MR rows × NR registers of C, and what goes into them.
+/// Tiles of C, one below the other, and what goes into them.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
+    /// How many.
+    pub(super) tiles: usize,
+    /// The range of k.
     pub(super) depth: usize,
+    /// Columns that exist; the other lanes are computed and dropped.
+    pub(super) columns: usize,
     pub(super) a: *const f32,
+    /// Floats from one row of A to the next.
+    pub(super) a_row: usize,
+    /// Floats from one k to the next.
+    pub(super) a_col: usize,
+    /// Floats from the rows of one tile to those of the next.
+    pub(super) a_tile: usize,
     pub(super) b: *const f32,
     /// Floats from one line of B to the next.
-    pub(super) b_stride: usize,
+    pub(super) b_row: usize,
     pub(super) c: *mut f32,
-    pub(super) c_stride: usize,
-    /// How many columns of the tile exist in C; the others are computed and dropped.
-    pub(super) columns: usize,
+    /// Floats from one row of C to the next.
+    pub(super) c_row: usize,
     pub(super) start: Start,
 }
 
-impl Tile {
+/// A panel of B whose columns are contiguous: where it is not packed yet, to be turned and
+/// packed on the way.
+#[derive(Clone, Copy)]
+pub(super) struct Columns {
+    pub(super) ptr: *const f32,
+    /// Floats from one column to the next.
+    pub(super) stride: usize,
+}
+
+/// Where the lines of B come from.
+trait Lines: Copy {
+    /// The accumulators after all of k.
+    ///
     /// # Safety
-    /// - `a` is valid for reads of `depth`·`rows` floats, `b` of `depth` lines of
-    ///   16·`registers` floats, `b_stride` apart.
-    /// - `c` is valid for reads and writes of `rows` rows of `columns` floats.
-    /// - 1 ≤ `rows`, 1 ≤ `registers`, within [`tile_shape`]; 16·(`registers` − 1) <
-    ///   `columns` ≤ 16·`registers`.
+    /// As [`Tile::run`], or [`Tile::run_turning`], with `rows` = `MR`.
+    unsafe fn updates<S: Simd, const MR: usize>(
+        self,
+        s: S,
+        tile: &Tile,
+        acc: [S::F; MR],
+    ) -> [S::F; MR];
+}
+
+/// From the packed panel, or from B itself.
+#[derive(Clone, Copy)]
+struct InOrder;
+
+impl Lines for InOrder {
     #[inline(always)]
-    pub(super) unsafe fn run_sized<S: Simd>(self, s: S, rows: usize, registers: usize) {
+    unsafe fn updates<S: Simd, const MR: usize>(
+        self,
+        s: S,
+        tile: &Tile,
+        acc: [S::F; MR],
+    ) -> [S::F; MR] {
+        // SAFETY: passed on.
+        unsafe { tile.updates(s, 0, acc) }
+    }
+}
+
+impl Lines for Columns {
+    #[inline(always)]
+    unsafe fn updates<S: Simd, const MR: usize>(
+        self,
+        s: S,
+        tile: &Tile,
+        mut acc: [S::F; MR],
+    ) -> [S::F; MR] {
+        let whole = tile.depth / TURNED * TURNED;
+        for first in (0..whole).step_by(TURNED) {
+            // SAFETY: k from first to first + TURNED ≤ depth (contract).
+            unsafe {
+                let lines = self.pack(s, tile, first);
+                for (p, line) in lines.into_iter().enumerate() {
+                    acc = tile.update(s, first + p, line, acc);
+                }
+            }
+        }
+        if whole < tile.depth {
+            // SAFETY: the last TURNED of k, some of which are packed a second time; then
+            // all lines are packed.
+            unsafe {
+                self.pack(s, tile, tile.depth - TURNED);
+                acc = tile.updates(s, whole, acc);
+            }
+        }
+        acc
+    }
+}
+
+impl Columns {
+    /// Turns and packs `TURNED` of k.
+    ///
+    /// # Safety
+    /// As [`Tile::run_turning`]; `first` + `TURNED` ≤ `tile.depth`.
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(self, s: S, tile: &Tile, first: usize) -> [S::F; TURNED] {
+        // SAFETY: these k exist in all 16 columns, and as lines of the packed panel.
+        unsafe {
+            let lines = s.load_turned(LANES, self.ptr.add(first), self.stride);
+            let packed = tile.b.cast_mut().add(first * LANES);
+            for (p, &line) in lines.iter().enumerate() {
+                s.store(packed.add(p * LANES), line);
+            }
+            lines
+        }
+    }
+}
+
+impl Tile {
+    /// `C ← start + a·b`, each tile `rows` high.
+    ///
+    /// # Safety
+    /// - 1 ≤ `rows` ≤ [`tile_rows`], 1 ≤ `columns` ≤ 16.
+    /// - For each tile t < `tiles`, row i < `rows` and k < `depth` the address
+    ///   `a + t·a_tile + i·a_row + k·a_col` is valid for reads of a float.
+    /// - `b` is valid for reads of `depth` lines, `b_row` apart, of `columns` floats, or
+    ///   of 16 unless the instruction set [`reads_parts`].
+    /// - `c` is valid for reads and writes of `tiles`·`rows` rows, `c_row` apart, of
+    ///   `columns` floats.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd>(&self, s: S, rows: usize) {
+        // SAFETY: passed on.
+        unsafe { self.with_rows(s, rows, InOrder) }
+    }
+
+    /// The same for one tile, with a panel of B that comes from `from` and is packed to `b`.
+    ///
+    /// # Safety
+    /// - As [`Tile::run`], with one tile, 16 `columns`, a `depth` of at least `TURNED`,
+    ///   `b_row` = 16, and `b` valid for writes as well.
+    /// - `from` is valid for reads of 16 columns of `depth` floats.
+    #[inline(always)]
+    pub(super) unsafe fn run_turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
+        // SAFETY: passed on.
+        unsafe { self.with_rows(s, rows, from) }
+    }
+
+    /// # Safety
+    /// As [`Tile::run`] or [`Tile::run_turning`].
+    #[inline(always)]
+    unsafe fn with_rows<S: Simd>(&self, s: S, rows: usize, lines: impl Lines) {
+        // One instance for each height and for each of the two starts: a start that is chosen
+        // at run time would have the accumulators pass through memory.
         macro_rules! sizes {
             ($($mr:literal)*) => {
-                match (rows, registers) {
-                    // SAFETY: passed on.
-                    $(($mr, 1) => unsafe { self.run::<S, $mr, 1>(s) },)*
-                    // SAFETY: passed on.
-                    $(($mr, _) if S::REGISTERS >= 32 => unsafe { self.run::<S, $mr, 2>(s) },)*
-                    _ => unreachable!("tile of {rows} rows × {registers} registers"),
+                match (rows, self.start) {
+                    $(
+                        // SAFETY: passed on.
+                        ($mr, Start::Zero) => unsafe {
+                            self.fixed::<S, $mr>(s, lines, |_| [s.zero(); $mr])
+                        },
+                        // SAFETY: passed on.
+                        ($mr, Start::Scaled(beta)) => unsafe {
+                            self.fixed::<S, $mr>(s, lines, |tile| tile.scaled(s, beta))
+                        },
+                    )*
+                    _ => unreachable!("a tile of {rows} rows"),
                 }
             };
         }
@@ -79,75 +224,105 @@ impl Tile {
         }
     }
 
-    /// `C ← start + a·b`, the rank-1 updates in ascending order.
+    /// The tiles one after the other; `first` gives what the accumulators of one hold at
+    /// first.
     ///
     /// # Safety
-    /// As [`Tile::run_sized`] with rows = `MR` and registers = `NR`.
+    /// As [`Tile::run`] or [`Tile::run_turning`] with `rows` = `MR`.
     #[inline(always)]
-    unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
-        // SAFETY: passed on.
-        let mut acc: [[S::F; NR]; MR] = unsafe { self.first(s) };
-        let (mut a, mut b) = (self.a, self.b);
-        for _ in 0..self.depth {
-            let mut line = [s.zero(); NR];
-            for (j, line) in line.iter_mut().enumerate() {
-                // SAFETY: register j < NR of a line of the panel of B.
-                *line = unsafe { s.load(b.add(j * LANES)) };
+    unsafe fn fixed<S: Simd, const MR: usize>(
+        &self,
+        s: S,
+        lines: impl Lines,
+        first: impl Fn(&Self) -> [S::F; MR],
+    ) {
+        let mut tile = *self;
+        for _ in 0..self.tiles {
+            // SAFETY: passed on, for the first of the tiles that are left.
+            unsafe {
+                let acc = first(&tile);
+                let acc = lines.updates(s, &tile, acc);
+                tile.store(s, acc);
             }
-            for (i, row) in acc.iter_mut().enumerate() {
-                // SAFETY: element i < MR of a line of the panel of A.
-                let a = s.splat(unsafe { *a.add(i) });
-                for (acc, &b) in row.iter_mut().zip(&line) {
-                    *acc = s.fma(a, b, *acc);
-                }
-            }
-            a = a.wrapping_add(MR);
-            b = b.wrapping_add(self.b_stride);
-        }
-        for (i, row) in acc.iter().enumerate() {
-            for (j, &acc) in row.iter().enumerate() {
-                let c = self.c.wrapping_add(i * self.c_stride + j * LANES);
-                let here = (self.columns - j * LANES).min(LANES);
-                // SAFETY: columns 16·j … 16·j + here of row i < MR of C.
-                unsafe {
-                    if here == LANES {
-                        s.store(c, acc);
-                    } else {
-                        s.store_first(here, c, acc);
-                    }
-                }
-            }
+            tile.a = tile.a.wrapping_add(tile.a_tile);
+            tile.c = tile.c.wrapping_add(MR * tile.c_row);
         }
     }
 
+    /// The accumulators after `acc` and all k from `from` on.
+    ///
     /// # Safety
-    /// As [`Tile::run`].
+    /// As [`Tile::run`] for one tile with `rows` = `MR`; `from` ≤ `depth`.
     #[inline(always)]
-    unsafe fn first<S: Simd, const MR: usize, const NR: usize>(&self, s: S) -> [[S::F; NR]; MR] {
-        let mut acc = [[s.zero(); NR]; MR];
-        if self.start == Start::Zero {
-            return acc;
-        }
-        for (i, row) in acc.iter_mut().enumerate() {
-            for (j, acc) in row.iter_mut().enumerate() {
-                let c = self
-                    .c
-                    .wrapping_add(i * self.c_stride + j * LANES)
-                    .cast_const();
-                let here = (self.columns - j * LANES).min(LANES);
-                // SAFETY: columns 16·j … 16·j + here of row i < MR of C.
-                *acc = unsafe {
-                    if here == LANES {
-                        s.load(c)
-                    } else {
-                        s.load_first(here, c)
-                    }
+    unsafe fn updates<S: Simd, const MR: usize>(
+        &self,
+        s: S,
+        from: usize,
+        mut acc: [S::F; MR],
+    ) -> [S::F; MR] {
+        for k in from..self.depth {
+            // SAFETY: k < depth (contract).
+            unsafe {
+                let b = self.b.add(k * self.b_row);
+                let line = match reads_parts::<S>() {
+                    true => s.load_first(self.columns, b),
+                    false => s.load(b),
                 };
-                if let Start::Scaled(beta) = self.start {
-                    *acc = s.mul(s.splat(beta), *acc);
-                }
+                acc = self.update(s, k, line, acc);
             }
         }
         acc
+    }
+
+    /// One rank-1 update, of `line` of B and the elements of A for this `k`.
+    ///
+    /// # Safety
+    /// As [`Tile::run`] for one tile with `rows` = `MR`; `k` < `depth`.
+    #[inline(always)]
+    unsafe fn update<S: Simd, const MR: usize>(
+        &self,
+        s: S,
+        k: usize,
+        line: S::F,
+        mut acc: [S::F; MR],
+    ) -> [S::F; MR] {
+        for (i, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: row i < MR, k < depth.
+            let a = s.splat(unsafe { *self.a.add(i * self.a_row + k * self.a_col) });
+            *acc = s.fma(a, line, *acc);
+        }
+        acc
+    }
+
+    /// `beta` times the tile of C.
+    ///
+    /// # Safety
+    /// As [`Tile::run`] for one tile with `rows` = `MR`.
+    #[inline(always)]
+    unsafe fn scaled<S: Simd, const MR: usize>(&self, s: S, beta: f32) -> [S::F; MR] {
+        let beta = s.splat(beta);
+        let mut acc = [s.zero(); MR];
+        for (i, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: `columns` floats of row i < MR of C.
+            let c = unsafe { s.load_first(self.columns, self.c.add(i * self.c_row)) };
+            *acc = s.mul(beta, c);
+        }
+        acc
+    }
+
+    /// # Safety
+    /// As [`Tile::run`] for one tile with `rows` = `MR`.
+    #[inline(always)]
+    unsafe fn store<S: Simd, const MR: usize>(&self, s: S, acc: [S::F; MR]) {
+        for (i, acc) in acc.into_iter().enumerate() {
+            // SAFETY: `columns` floats of row i < MR of C.
+            unsafe {
+                let c = self.c.add(i * self.c_row);
+                match self.columns == LANES {
+                    true => s.store(c, acc),
+                    false => s.store_first(self.columns, c, acc),
+                }
+            }
+        }
     }
 }

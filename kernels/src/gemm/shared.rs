@@ -1,6 +1,6 @@
 //! Matrix products that a team shares.
 
-use super::{Gemm, TileShape};
+use super::{Gemm, TileRows};
 use crate::team::Team;
 use crate::{Isa, LANES, MatMut, MatRef};
 use std::collections::TryReserveError;
@@ -27,7 +27,6 @@ pub struct SharedGemm {
     /// One for each thread; locked by that thread only.
     members: Vec<Mutex<Gemm>>,
     tile_rows: usize,
-    tile_cols: usize,
 }
 
 impl SharedGemm {
@@ -36,17 +35,13 @@ impl SharedGemm {
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(isa: Isa, threads: usize) -> Result<Self, TryReserveError> {
-        let (tile_rows, registers) = isa.dispatch(TileShape);
+        let tile_rows = isa.dispatch(TileRows);
         let mut members = Vec::new();
         members.try_reserve_exact(threads)?;
         for _ in 0..threads {
             members.push(Mutex::new(Gemm::new(isa)?));
         }
-        Ok(Self {
-            members,
-            tile_rows,
-            tile_cols: registers * LANES,
-        })
+        Ok(Self { members, tile_rows })
     }
 
     /// `C ← α·A·B + β·C`, as [`Gemm::run`]; C is cut along its longer side.
@@ -84,7 +79,7 @@ impl SharedGemm {
         };
         let (m, n) = (c.rows(), c.cols());
         if n >= m {
-            team.split_cols(n, self.tile_cols, [c], |member, cols, [c]| {
+            team.split_cols(n, LANES, [c], |member, cols, [c]| {
                 gemm(member, a, b.col_range(cols.start, cols.end), c);
             });
         } else {

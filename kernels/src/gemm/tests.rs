@@ -11,6 +11,10 @@ enum Order {
     PaddedColumns,
     /// Neither rows nor columns are contiguous.
     Scattered,
+    /// Rows that meet in few sets of a cache.
+    CrowdedRows,
+    /// Columns that do.
+    CrowdedColumns,
 }
 
 const ORDERS: [Order; 5] = [
@@ -40,6 +44,8 @@ impl Stored {
             Order::Columns => (1, rows),
             Order::PaddedColumns => (1, rows + 3),
             Order::Scattered => (3 * cols + 1, 3),
+            Order::CrowdedRows => (1024, 1),
+            Order::CrowdedColumns => (1, 1024),
         };
         let len = if rows == 0 || cols == 0 {
             0
@@ -148,7 +154,7 @@ fn check(engines: &mut [Gemm], alpha: f32, a: &Stored, b: &Stored, beta: f32, c:
     }
 }
 
-/// Below, at and above the tile edges: 6 and 14 rows, 16 and 32 columns.
+/// Below, at and above the tile edges: 6 and 14 rows, 16 columns.
 const ROWS: [usize; 12] = [0, 1, 2, 5, 6, 7, 12, 13, 14, 15, 28, 31];
 const COLUMNS: [usize; 10] = [0, 1, 15, 16, 17, 31, 32, 33, 48, 65];
 const DEPTHS: [usize; 7] = [0, 1, 2, 3, 4, 16, 17];
@@ -203,6 +209,34 @@ fn default_blocks_are_crossed() {
             }
         }
     }
+}
+
+#[test]
+fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
+    let mut engines: Vec<Gemm> = Isa::available()
+        .map(|isa| Gemm::new(isa).unwrap())
+        .collect();
+    let (m, k, n) = (31, 300, 33);
+    for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
+        for order_b in [Order::CrowdedRows, Order::CrowdedColumns] {
+            let a = Stored::new(m, k, order_a, 1);
+            let b = Stored::new(k, n, order_b, 2);
+            let c = Stored::new(m, n, Order::Rows, 3);
+            check(&mut engines, 1.0, &a, &b, 1.0, &c);
+        }
+    }
+}
+
+#[test]
+fn a_large_c_is_the_plain_chain_to_the_bit() {
+    let mut engines: Vec<Gemm> = Isa::available()
+        .map(|isa| Gemm::new(isa).unwrap())
+        .collect();
+    let (m, k, n) = (365, 256, 370);
+    let a = Stored::new(m, k, Order::Rows, 1);
+    let b = Stored::new(k, n, Order::Rows, 2);
+    let c = Stored::new(m, n, Order::Rows, 3);
+    check(&mut engines, 1.0, &a, &b, 1.0, &c);
 }
 
 /// |rounded − exact| of one element, at most: k FMAs, α·a and β·c round once each, by
@@ -320,15 +354,6 @@ fn operands_may_repeat_elements() {
         let mut c = [1.0; 12];
         gemm.run(1.0, a, b, 1.0, MatMut::new(&mut c, 4, 3));
         assert_eq!(c, [7., 13., 19.].repeat(4)[..]);
-    }
-}
-
-#[test]
-fn default_blocks_are_whole_tiles() {
-    for (mr, nr) in [(14, 32), (6, 16), (1, 1), (1000, 1 << 20)] {
-        let Blocking { mc, kc, nc } = Blocking::for_tile(mr, nr);
-        assert!(kc > 0 && mc >= mr && nc >= nr, "{mr} × {nr}");
-        assert!(mc.is_multiple_of(mr) && nc.is_multiple_of(nr));
     }
 }
 

@@ -1,6 +1,6 @@
 //! AVX-512 token: a virtual register is one `zmm`.
 
-use super::{Kernel, LANES, Sealed, Simd};
+use super::{Kernel, LANES, Sealed, Simd, TURNED};
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX-512 F, VL, BW, DQ, AVX2 and FMA.
@@ -97,14 +97,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn zip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+    unsafe fn load_turned(self, n: usize, p: *const f32, stride: usize) -> [Self::F; TURNED] {
+        debug_assert!(0 < n && n <= LANES);
+        let mut v = [self.zero(); 4];
+        for (q, v) in v.iter_mut().enumerate() {
+            // SAFETY: 4 floats may be read at each address < n (contract); `self` proves
+            // the ISA.
+            *v = unsafe {
+                let quarter = |lane: usize| p.add((4 * lane + q).min(n - 1) * stride);
+                let v = _mm512_castps128_ps512(_mm_loadu_ps(quarter(0)));
+                let v = _mm512_insertf32x4::<1>(v, _mm_loadu_ps(quarter(1)));
+                let v = _mm512_insertf32x4::<2>(v, _mm_loadu_ps(quarter(2)));
+                _mm512_insertf32x4::<3>(v, _mm_loadu_ps(quarter(3)))
+            };
+        }
+        // 4 × 4 in each quarter.
         op!({
-            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            let high = _mm512_or_si512(low, _mm512_set1_epi32(8));
-            (
-                _mm512_permutex2var_ps(a, low, b),
-                _mm512_permutex2var_ps(a, high, b),
-            )
+            let (a, b) = (
+                _mm512_unpacklo_ps(v[0], v[1]),
+                _mm512_unpacklo_ps(v[2], v[3]),
+            );
+            let (c, d) = (
+                _mm512_unpackhi_ps(v[0], v[1]),
+                _mm512_unpackhi_ps(v[2], v[3]),
+            );
+            [
+                _mm512_shuffle_ps::<0x44>(a, b),
+                _mm512_shuffle_ps::<0xEE>(a, b),
+                _mm512_shuffle_ps::<0x44>(c, d),
+                _mm512_shuffle_ps::<0xEE>(c, d),
+            ]
         })
     }
 

@@ -2,7 +2,7 @@
 
 mod halves;
 
-use super::{Kernel, LANES, Simd, tree_sum};
+use super::{Kernel, LANES, Simd, TURNED, tree_sum};
 use crate::isa::Isa;
 
 /// How many random triples of each of the five kinds.

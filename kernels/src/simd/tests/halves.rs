@@ -31,47 +31,37 @@ fn halves_go_together() {
     }
 }
 
-struct Zip([f32; LANES], [f32; LANES]);
-
-impl Kernel for Zip {
-    type Output = [[f32; LANES]; 2];
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Self::Output {
-        let (a, b) = s.zip(s.from_array(self.0), s.from_array(self.1));
-        [s.to_array(a), s.to_array(b)]
-    }
+/// Reads the first 4 floats of the first `n` rows of 7.
+struct Turned<'a> {
+    n: usize,
+    rows: &'a [f32],
 }
 
-struct Transpose([[f32; LANES]; LANES]);
-
-impl Kernel for Transpose {
-    type Output = [[f32; LANES]; LANES];
+impl Kernel for Turned<'_> {
+    type Output = [[f32; LANES]; TURNED];
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Self::Output {
-        let rows = self.0.map(
+        assert!(self.rows.len() >= 7 * (self.n - 1) + TURNED);
+        // SAFETY: 4 floats from 7·(n − 1) on are inside (asserted).
+        let lines = unsafe { s.load_turned(self.n, self.rows.as_ptr(), 7) };
+        lines.map(
             #[inline(always)]
-            |row| s.from_array(row),
-        );
-        s.transpose(rows).map(
-            #[inline(always)]
-            |row| s.to_array(row),
+            |line| s.to_array(line),
         )
     }
 }
 
 #[test]
-fn registers_are_zipped_and_transposed() {
-    let a = std::array::from_fn(|i| i as f32);
-    let b = std::array::from_fn(|i| 100.0 + i as f32);
-    let pair = |i: usize| (i / 2 + 100 * (i % 2)) as f32;
-    let low = std::array::from_fn(pair);
-    let high = std::array::from_fn(|i| pair(i + LANES));
-    let matrix = std::array::from_fn(|r| std::array::from_fn(|c| (LANES * r + c) as f32));
-    let transposed = std::array::from_fn(|r| std::array::from_fn(|c| (LANES * c + r) as f32));
+fn rows_are_turned_and_the_last_one_repeated() {
+    let memory: Vec<f32> = (0..7 * LANES as u16).map(f32::from).collect();
     for isa in Isa::available() {
-        assert_eq!(isa.dispatch(Zip(a, b)), [low, high], "{isa:?}");
-        assert_eq!(isa.dispatch(Transpose(matrix)), transposed, "{isa:?}");
+        for n in 1..=LANES {
+            // Nothing behind the last row's 4 floats.
+            let rows = &memory[..7 * (n - 1) + TURNED];
+            let expected: [[f32; LANES]; TURNED] =
+                std::array::from_fn(|i| std::array::from_fn(|j| rows[7 * j.min(n - 1) + i]));
+            assert_eq!(isa.dispatch(Turned { n, rows }), expected, "{isa:?} {n}");
+        }
     }
 }
