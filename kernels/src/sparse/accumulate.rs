@@ -193,6 +193,10 @@ unsafe fn accumulate_row<S: Simd, const P: usize>(
     first: usize,
 ) {
     let entries = of.inputs.column(c);
+    // What waits for the first entry of a list waits at every row.
+    if let Some(&ahead) = of.inputs.starts.get(c + 4) {
+        s.prefetch(of.inputs.entries.as_ptr().wrapping_add(ahead as usize));
+    }
     if entries.is_empty() {
         return;
     }
