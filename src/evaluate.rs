@@ -8,10 +8,9 @@ mod whole;
 
 use crate::batch_norm::NormEval;
 use crate::network::Network;
-use crate::samples::{Inputs, Samples, TargetValues, byte_values};
+use crate::samples::{Samples, TargetValues, byte_values};
 use crate::step::normalizes_inputs;
 use block::Pass;
-use fanin_kernels::sparse::BatchRows;
 use fanin_kernels::team::Team;
 use fanin_kernels::{AlignedBuffer, Isa, MatMut, MatRef, loss, norm, padded};
 use std::collections::TryReserveError;
@@ -28,8 +27,6 @@ pub struct Evaluator {
     /// One row for each thread: the input block, then two blocks of activations.
     scratch: AlignedBuffer,
     threads: usize,
-    /// The sparse inputs of a block, for each thread.
-    rows: Vec<BatchRows>,
     input: usize,
     activations: usize,
     byte_values: [f32; 256],
@@ -56,20 +53,18 @@ impl Evaluator {
             false => BLOCK.saturating_mul(padded(network.inputs())),
         };
         let each = activations.saturating_mul(2).saturating_add(input);
+        if input == 0 {
+            samples.in_blocks(BLOCK)?;
+        }
         let inverse = network.layers().iter();
         let inverse = inverse.map(|l| AlignedBuffer::zeroed(l.norm_width()));
         let whole = match network.batch_norm() {
             Some(norm) if norm.eval == NormEval::Batch => Some(Whole::new(network, samples)?),
             _ => None,
         };
-        let rows = (0..threads).map(|_| match &samples.inputs {
-            Inputs::Sparse(rows) if input == 0 => BatchRows::with_capacity(rows, BLOCK),
-            _ => Ok(BatchRows::default()),
-        });
         Ok(Self {
             scratch: AlignedBuffer::zeroed(each.saturating_mul(threads))?,
             threads,
-            rows: rows.collect::<Result<_, _>>()?,
             input,
             activations,
             byte_values: byte_values(),
@@ -120,10 +115,16 @@ impl Evaluator {
             let variance = network.norm_padded(l).running_variance;
             norm::inverse_deviation(isa, variance, epsilon, inverse);
         }
+        // What this can fail for has been made by `new`.
+        let blocks = match self.input {
+            0 => samples.in_blocks(BLOCK).unwrap_or_default(),
+            _ => &[],
+        };
         let pass = Pass {
             isa,
             network,
             samples,
+            blocks,
             values: &self.byte_values,
             inverse: &self.inverse,
         };
@@ -132,26 +133,19 @@ impl Evaluator {
         // One column for each member, contiguous.
         let scratch = MatMut::with_strides(&mut self.scratch, each, threads, 1, each);
         if let Some(whole) = &mut self.whole {
-            return f(0..samples.len(), whole.outputs(&pass, team, &mut self.rows));
+            return f(0..samples.len(), whole.outputs(&pass, team));
         }
-        let rows = &mut self.rows;
-        team.split_cols_with(
-            threads,
-            1,
-            [scratch],
-            rows,
-            |_, members, [scratch], rows| {
-                let mut scratch = scratch.transposed();
-                for (row, member) in members.enumerate() {
-                    let scratch = scratch.row_mut(row);
-                    let (input, ys) = scratch.split_at_mut(input);
-                    let (y, x) = ys.split_at_mut(activations);
-                    for first in (member * BLOCK..samples.len()).step_by(threads * BLOCK) {
-                        let last = (first + BLOCK).min(samples.len());
-                        f(first..last, pass.forward(first..last, input, rows, [y, x]));
-                    }
+        team.split_cols(threads, 1, [scratch], |_, members, [scratch]| {
+            let mut scratch = scratch.transposed();
+            for (row, member) in members.enumerate() {
+                let scratch = scratch.row_mut(row);
+                let (input, ys) = scratch.split_at_mut(input);
+                let (y, x) = ys.split_at_mut(activations);
+                for first in (member * BLOCK..samples.len()).step_by(threads * BLOCK) {
+                    let last = (first + BLOCK).min(samples.len());
+                    f(first..last, pass.forward(first..last, input, y, x));
                 }
-            },
-        );
+            }
+        });
     }
 }

@@ -1,9 +1,10 @@
 //! Training or test samples, in the form the engine reads.
 
-use fanin_kernels::sparse::{self, SparseBytes};
+use fanin_kernels::sparse::{self, BatchRows, SparseBytes};
 use fanin_kernels::{AlignedBuffer, Isa, padded};
 use std::collections::TryReserveError;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Samples and what they should give.
 ///
@@ -14,6 +15,8 @@ pub struct Samples {
     pub(crate) inputs: Inputs,
     pub(crate) targets: TargetValues,
     len: usize,
+    /// [`Samples::in_blocks`], once somebody has asked for them.
+    blocks: OnceLock<Vec<BatchRows>>,
 }
 
 /// How byte inputs are read by the first layer. The result is the same to the last bit.
@@ -137,6 +140,7 @@ impl Samples {
             inputs,
             targets: TargetValues::Classes(classes.to_vec()),
             len,
+            blocks: OnceLock::new(),
         })
     }
 
@@ -155,6 +159,7 @@ impl Samples {
             inputs: Inputs::Values(values, cols),
             targets: TargetValues::Classes(classes),
             len,
+            blocks: OnceLock::new(),
         })
     }
 
@@ -180,6 +185,7 @@ impl Samples {
             inputs: Inputs::Values(values, cols),
             targets: TargetValues::Values(targets, target_cols),
             len,
+            blocks: OnceLock::new(),
         })
     }
 
@@ -270,6 +276,28 @@ impl Samples {
         }
     }
 
+    /// All samples in blocks of `size`, in the order in which a forward pass reads them, where
+    /// zeros are skipped; else none. Made once, with the `size` of the first call, for every
+    /// evaluation goes through the same.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub(crate) fn in_blocks(&self, size: usize) -> Result<&[BatchRows], TryReserveError> {
+        if let Some(blocks) = self.blocks.get() {
+            return Ok(blocks);
+        }
+        let mut blocks = Vec::new();
+        if let Inputs::Sparse(rows) = &self.inputs {
+            let n = u32::try_from(self.len).unwrap_or(u32::MAX);
+            let ids: Vec<u32> = (0..n).collect();
+            blocks.try_reserve_exact(self.len.div_ceil(size.max(1)))?;
+            for ids in ids.chunks(size.max(1)) {
+                blocks.push(BatchRows::of(rows, ids)?);
+            }
+        }
+        Ok(self.blocks.get_or_init(|| blocks))
+    }
+
     /// Bytes of memory that the samples take, but for a few.
     pub fn memory(&self) -> usize {
         let inputs = match &self.inputs {
@@ -281,7 +309,8 @@ impl Samples {
             TargetValues::Classes(classes) => classes.len(),
             TargetValues::Values(values, _) => size_of_val(&values[..]),
         };
-        inputs + targets
+        let blocks = self.blocks.get().into_iter().flatten();
+        inputs + targets + blocks.map(BatchRows::memory).sum::<usize>()
     }
 
     /// Whether zero inputs are skipped.

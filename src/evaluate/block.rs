@@ -3,7 +3,7 @@
 use super::BLOCK;
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network, Norm};
-use crate::samples::{Inputs, Samples};
+use crate::samples::Samples;
 use fanin_kernels::sparse::BatchRows;
 use fanin_kernels::{
     Activation, AlignedBuffer, Isa, MatMut, MatRef, activation, dense, norm, padded, sparse,
@@ -16,6 +16,8 @@ pub(super) struct Pass<'a> {
     pub isa: Isa,
     pub network: &'a Network,
     pub samples: &'a Samples,
+    /// The samples in blocks of [`BLOCK`], where the first layer reads them sparse.
+    pub blocks: &'a [BatchRows],
     pub values: &'a [f32; 256],
     /// 1/√(running variance + ε) of each layer.
     pub inverse: &'a [AlignedBuffer],
@@ -32,20 +34,19 @@ pub(super) struct Statistics<'a> {
 pub(super) enum Source<'a> {
     /// Rows as wide as the padded inputs; normalized in place where the layer does that.
     Rows(MatMut<'a>),
-    /// The samples `range` (at most [`BLOCK`]), with room for a dense copy and a sparse one.
-    Samples(Range<usize>, &'a mut [f32], &'a mut BatchRows),
+    /// The samples `range`, a block of [`BLOCK`] or the rest, with room for a dense copy.
+    Samples(Range<usize>, &'a mut [f32]),
 }
 
 impl Pass<'_> {
     /// The outputs for the samples `range`, normalized with the running statistics;
-    /// `input` and `rows` are room for dense and for sparse inputs, `y` and `x` for
-    /// activations.
+    /// `input` is room for dense inputs, `y` and `x` for activations.
     pub fn forward<'b>(
         &self,
         range: Range<usize>,
         input: &mut [f32],
-        rows: &mut BatchRows,
-        [mut y, mut x]: [&'b mut [f32]; 2],
+        mut y: &'b mut [f32],
+        mut x: &'b mut [f32],
     ) -> MatRef<'b> {
         let size = range.len();
         for (l, layer) in self.network.layers().iter().enumerate() {
@@ -54,7 +55,7 @@ impl Pass<'_> {
                 inverse: &self.inverse[l],
             };
             let from = match l {
-                0 => Source::Samples(range.clone(), input, rows),
+                0 => Source::Samples(range.clone(), input),
                 _ => Source::Rows(MatMut::new(x, size, padded(layer.fan_in))),
             };
             let mut out = MatMut::new(y, size, layer.width);
@@ -79,19 +80,15 @@ impl Pass<'_> {
         let of_input = layer.norm == Some(Placement::Input);
         let x = match from {
             Source::Rows(x) => x,
-            Source::Samples(range, input, sparse_rows) => {
+            Source::Samples(range, input) => {
+                if let Some(rows) = self.blocks.get(range.start / BLOCK) {
+                    return sparse::forward(isa, rows, values, w, bias, f, None, out);
+                }
                 let mut all = [0u32; BLOCK];
                 for (id, i) in all.iter_mut().zip(range.clone()) {
                     *id = u32::try_from(i).unwrap_or(u32::MAX);
                 }
-                let ids = &all[..range.len()];
-                match &self.samples.inputs {
-                    Inputs::Sparse(rows) if !of_input => {
-                        sparse_rows.gather(rows, ids);
-                        return sparse::forward(isa, sparse_rows, values, w, bias, f, None, out);
-                    }
-                    _ => self.samples.copy_rows(ids, values, input),
-                }
+                self.samples.copy_rows(&all[..range.len()], values, input);
                 MatMut::new(input, range.len(), padded(layer.fan_in))
             }
         };

@@ -9,7 +9,6 @@ use super::{BLOCK, normalizes_inputs};
 use crate::batch_norm::Placement;
 use crate::network::Network;
 use crate::samples::Samples;
-use fanin_kernels::sparse::BatchRows;
 use fanin_kernels::team::Team;
 use fanin_kernels::{AlignedBuffer, Isa, LANES, MatMut, MatRef, norm, padded};
 use std::collections::TryReserveError;
@@ -52,14 +51,8 @@ impl Whole {
         })
     }
 
-    /// All outputs, \[samples, outputs of the network\]; `rows` is room for sparse inputs, for
-    /// each thread.
-    pub fn outputs(
-        &mut self,
-        pass: &Pass<'_>,
-        team: &mut Team,
-        rows: &mut [BatchRows],
-    ) -> MatRef<'_> {
+    /// All outputs, \[samples, outputs of the network\].
+    pub fn outputs(&mut self, pass: &Pass<'_>, team: &mut Team) -> MatRef<'_> {
         let n = self.samples;
         assert!(pass.samples.len() == n);
         let epsilon = pass.network.batch_norm().map_or(0.0, |norm| norm.epsilon);
@@ -68,7 +61,7 @@ impl Whole {
         if dense {
             let inputs = padded(pass.network.inputs());
             let all = MatMut::new(&mut x[..n * inputs], n, inputs);
-            blocks(team, n, [all], rows, |range, [mut to], _| {
+            blocks(team, n, [all], |range, [mut to]| {
                 for (r, i) in range.enumerate() {
                     let id = [u32::try_from(i).unwrap_or(u32::MAX)];
                     pass.samples.copy_rows(&id, pass.values, to.row_mut(r));
@@ -84,21 +77,19 @@ impl Whole {
             let out = MatMut::new(&mut y[..n * layer.width], n, layer.width);
             if l > 0 || dense {
                 let from = MatMut::new(&mut x[..n * inputs], n, inputs);
-                blocks(team, n, [from, out], rows, |_, [from, out], _| {
+                blocks(team, n, [from, out], |_, [from, out]| {
                     pass.linear(l, Source::Rows(from), with, out);
                 });
             } else {
-                blocks(team, n, [out], rows, |range, [out], rows| {
-                    pass.linear(l, Source::Samples(range, &mut [], rows), with, out);
+                blocks(team, n, [out], |range, [out]| {
+                    pass.linear(l, Source::Samples(range, &mut []), with, out);
                 });
             }
             if layer.norm == Some(Placement::PreActivation) {
                 columns.measure(pass.isa, team, MatRef::new(y, n, width), epsilon);
                 let with = columns.statistics(width);
                 let out = MatMut::new(&mut y[..n * layer.width], n, layer.width);
-                blocks(team, n, [out], rows, |_, [out], _| {
-                    pass.finish(l, with, out)
-                });
+                blocks(team, n, [out], |_, [out]| pass.finish(l, with, out));
             }
             std::mem::swap(x, y);
         }
@@ -144,11 +135,10 @@ fn blocks<const N: usize>(
     team: &mut Team,
     rows: usize,
     matrices: [MatMut<'_>; N],
-    owned: &mut [BatchRows],
-    f: impl Fn(Range<usize>, [MatMut<'_>; N], &mut BatchRows) + Sync,
+    f: impl Fn(Range<usize>, [MatMut<'_>; N]) + Sync,
 ) {
     let columns = matrices.map(MatMut::transposed);
-    team.split_cols_with(rows, BLOCK, columns, owned, |_, range, parts, own| {
+    team.split_cols(rows, BLOCK, columns, |_, range, parts| {
         let mut parts = parts.map(MatMut::transposed);
         for first in range.clone().step_by(BLOCK) {
             let block = first..(first + BLOCK).min(range.end);
@@ -156,7 +146,7 @@ fn blocks<const N: usize>(
                 let rest = part.reborrow().split_at_row(first - range.start).1;
                 rest.split_at_row(block.len()).0
             });
-            f(block, parts, own);
+            f(block, parts);
         }
     });
 }

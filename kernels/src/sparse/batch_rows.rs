@@ -71,6 +71,42 @@ impl BatchRows {
         Ok(rows)
     }
 
+    /// The rows `batch` of `inputs`, in no more memory than that takes.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    ///
+    /// # Panics
+    /// As [`BatchRows::gather`].
+    pub fn of(inputs: &SparseBytes, batch: &[u32]) -> Result<Self, TryReserveError> {
+        let mut rows = Self::default();
+        let stored = stored(inputs, batch);
+        rows.entries
+            .try_reserve_exact(stored.saturating_add(CHUNK))?;
+        rows.reserve_visits(inputs, batch.len())?;
+        rows.gather(inputs, batch);
+        Ok(rows)
+    }
+
+    /// Room for the visits of a batch.
+    fn reserve_visits(
+        &mut self,
+        inputs: &SparseBytes,
+        batch: usize,
+    ) -> Result<(), TryReserveError> {
+        let bands = inputs.bands();
+        self.visits.try_reserve_exact(batch.saturating_mul(bands))?;
+        let groups = batch.div_ceil(GROUP);
+        self.blocks.try_reserve_exact(groups.saturating_mul(bands))
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.entries.capacity() * size_of::<u32>()
+            + self.visits.capacity() * size_of::<Visit>()
+            + self.blocks.capacity() * size_of::<Block>()
+    }
+
     /// Takes the rows `batch` of `inputs`.
     ///
     /// # Panics
@@ -85,7 +121,7 @@ impl BatchRows {
         self.blocks.clear();
         self.visits.clear();
         self.batch = 0;
-        let stored: usize = batch.iter().map(|&r| inputs.range(r as usize).len()).sum();
+        let stored = stored(inputs, batch);
         if self.entries.len() < stored + CHUNK {
             self.entries.resize(stored + CHUNK, 0);
         }
@@ -150,6 +186,14 @@ impl BatchRows {
             (block.first, visits, entries)
         })
     }
+}
+
+/// How many entries the rows `batch` have.
+///
+/// # Panics
+/// If a row does not exist.
+fn stored(inputs: &SparseBytes, batch: &[u32]) -> usize {
+    batch.iter().map(|&r| inputs.range(r as usize).len()).sum()
 }
 
 /// Copies the first `n` of `from`, and perhaps some more behind them: by whole chunks, where

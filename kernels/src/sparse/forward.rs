@@ -66,7 +66,11 @@ struct Forward<'a> {
 
 /// Registers of W in a tile: 56 KiB. More than the first-level cache may have, for of the rows
 /// in a band about half are lit by any sample of a batch.
-const TILE: usize = 896;
+const TILE: usize = 768;
+
+/// Entries between those that are read and those that are asked for: where a batch is not in
+/// the cache, a stream of so few bytes from visit to visit is not fetched ahead by itself.
+const AHEAD: usize = 256;
 
 /// The narrowest panel that keeps the multiply-adds busy: as many as wait for one another.
 const NARROWEST: usize = 4;
@@ -181,6 +185,9 @@ unsafe fn forward_panel<S: Simd, const P: usize>(
     for visit in visits {
         let own;
         (own, entries) = entries.split_at(visit.entries as usize);
+        for line in [AHEAD, AHEAD + 16] {
+            s.prefetch(own.as_ptr().wrapping_add(line));
+        }
         // SAFETY: the row of a visit's sample (contract).
         let z = unsafe { place.z.add(visit.sample as usize * place.z_stride) };
         let from = match first_band {
