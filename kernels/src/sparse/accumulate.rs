@@ -152,19 +152,17 @@ impl Kernel for Accumulate<'_> {
     fn run<S: Simd>(mut self, s: S) {
         let registers = self.target.cols() / LANES;
         let widest = widest_panel(S::REGISTERS);
+        if S::REGISTERS >= 32 && (1..=widest).contains(&registers) {
+            // SAFETY: one panel is all columns of both matrices.
+            unsafe { with_panel!(registers, S, add_each_to_all(s, &mut self)) };
+            return;
+        }
         let panels = even_parts(registers, widest);
         for c in 0..self.inputs.cols() {
-            let entries = self.inputs.column(c);
+            let (row, entries) = self.row(c);
             if entries.is_empty() {
                 continue;
             }
-            let row = Row {
-                registers,
-                // SAFETY: c < rows of target.
-                target: unsafe { self.target.as_mut_ptr().add(self.target.row_stride() * c) },
-                scaled: self.scaled.as_ptr(),
-                stride: self.scaled.row_stride(),
-            };
             // SAFETY: every entry's sample is < inputs.batch, the rows of scaled; both
             // matrices have 16·registers columns.
             unsafe {
@@ -178,6 +176,42 @@ impl Kernel for Accumulate<'_> {
                     with_panel!(registers, S, add_each(s, row.from(first), entries));
                 }
             }
+        }
+    }
+}
+
+impl<'a> Accumulate<'a> {
+    /// Row `c` (< columns of the inputs) of the target, and its entries.
+    #[inline(always)]
+    fn row(&mut self, c: usize) -> (Row, &'a [(u32, f32)]) {
+        let inputs = self.inputs;
+        let entries = inputs.column(c);
+        let row = Row {
+            registers: self.target.cols() / LANES,
+            // Inside: the target has as many rows as the inputs columns.
+            target: self
+                .target
+                .as_mut_ptr()
+                .wrapping_add(self.target.row_stride() * c),
+            scaled: self.scaled.as_ptr(),
+            stride: self.scaled.row_stride(),
+        };
+        (row, entries)
+    }
+}
+
+/// All rows, where `P` registers are all their columns.
+///
+/// # Safety
+/// - Both matrices have 16·`P` columns.
+#[inline(always)]
+unsafe fn add_each_to_all<S: Simd, const P: usize>(s: S, of: &mut Accumulate<'_>) {
+    for c in 0..of.inputs.cols() {
+        let (row, entries) = of.row(c);
+        if !entries.is_empty() {
+            // SAFETY: 16·P columns (contract); every entry's sample is < inputs.batch, the
+            // rows of scaled.
+            unsafe { add_each::<S, P>(s, row, entries) };
         }
     }
 }
