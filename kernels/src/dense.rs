@@ -113,6 +113,10 @@ impl Kernel for Forward<'_> {
     }
 }
 
+/// Rows of W asked for ahead of the one at hand: the hardware does not follow a narrow panel of
+/// long rows soon enough.
+const AHEAD: usize = 8;
+
 /// A block of MR rows × NR registers of `z = x·W + b`.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -168,6 +172,9 @@ impl Tile {
             for (j, b) in b.iter_mut().enumerate() {
                 // SAFETY: register j < NR of row p < k of w.
                 *b = unsafe { s.load(w.add(j * LANES)) };
+            }
+            for j in 0..NR {
+                s.prefetch(w.wrapping_add(AHEAD * self.w_stride + j * LANES));
             }
             for (i, row) in acc.iter_mut().enumerate() {
                 // SAFETY: element p < k of row i < MR of x.

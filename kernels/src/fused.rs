@@ -255,140 +255,76 @@ unsafe fn data_of_rows<S: Simd>(
     weights: Place,
     dx: &mut MatMut<'_>,
 ) {
-    let n = delta.cols();
-    let (delta, delta_stride) = (delta.as_ptr(), delta.row_stride());
-    let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
-    // Rows past the last are read as the last and dropped at the end.
+    // Rows past the last are read as the last; what they give is dropped at the end.
     // SAFETY: row + r.min(rows − 1) < k, a row of W.
     let w: [*const f32; LANES] = std::array::from_fn(|r| unsafe {
         let r = row + r.min(rows - 1);
         weights.ptr.add(r * weights.stride).cast_const()
     });
-    for sample in samples.clone().step_by(2) {
-        // The last one of an odd number is paired with itself.
-        let other = (sample + 1).min(samples.end - 1);
-        // SAFETY: every pointer is to a row of n floats; dx has 16 columns from
-        // `row` on (its width is k rounded up).
+    let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
+    for (first, count) in even_parts(samples.len(), S::DOTS) {
+        let first = samples.start + first;
+        // SAFETY: `count` samples from there on; dx has 16 columns from `row` on (its width is
+        // k rounded up).
         unsafe {
-            let d = delta.add(sample * delta_stride);
-            let e = delta.add(other * delta_stride);
-            let (a, b) = match S::REGISTERS >= 32 {
-                true if other == sample => {
-                    let a = s.sum_each(dots_of_one(s, n, &w, d));
-                    (a, a)
-                }
-                true => {
-                    let (low, high) = w.split_at(LANES / 2);
-                    let low = s.sum_each(dots_of_half(s, n, low, [d, e]));
-                    let high = s.sum_each(dots_of_half(s, n, high, [d, e]));
-                    s.halves(low, high)
-                }
-                false => {
-                    let [a, b] = dots_of_pair(s, n, &w, [d, e]);
-                    (s.sum_each(a), s.sum_each(b))
-                }
+            let place = Samples {
+                n: delta.cols(),
+                delta: delta.as_ptr().add(first * delta.row_stride()),
+                delta_stride: delta.row_stride(),
+                dx: dx.add(first * dx_stride + row),
+                dx_stride,
             };
-            s.store(dx.add(sample * dx_stride + row), keep_first(s, rows, a));
-            s.store(dx.add(other * dx_stride + row), keep_first(s, rows, b));
+            match count {
+                1 => place.run::<S, 1>(s, &w, rows),
+                2 => place.run::<S, 2>(s, &w, rows),
+                3 if S::DOTS >= 3 => place.run::<S, 3>(s, &w, rows),
+                4 if S::DOTS >= 4 => place.run::<S, 4>(s, &w, rows),
+                _ => unreachable!("{count} samples"),
+            }
         }
     }
 }
 
-/// `v` with zeros from lane `n` on.
-#[inline(always)]
-fn keep_first<S: Simd>(s: S, n: usize, v: S::F) -> S::F {
-    if n == LANES {
-        return v;
-    }
-    let mut lanes = s.to_array(v);
-    lanes[n..].fill(0.0);
-    s.from_array(lanes)
-}
-
-/// The partial sums of 16 rows of W with a row of δ: one accumulator for each row.
-///
-/// # Safety
-/// - Every pointer is valid for reads of `n` floats, n a multiple of 16.
-#[inline(always)]
-unsafe fn dots_of_one<S: Simd>(
-    s: S,
+/// A few rows of δ, and 16 columns of the same rows of dX.
+#[derive(Clone, Copy)]
+struct Samples {
     n: usize,
-    w: &[*const f32; LANES],
     delta: *const f32,
-) -> [S::F; LANES] {
-    let mut acc = [s.zero(); LANES];
-    for j in (0..n).step_by(LANES) {
-        // SAFETY: j + 16 ≤ n floats of each row.
-        unsafe {
-            let d = s.load(delta.add(j));
-            for (acc, w) in acc.iter_mut().zip(w) {
-                *acc = s.fma(d, s.load(w.add(j)), *acc);
-            }
-        }
-    }
-    acc
+    delta_stride: usize,
+    dx: *mut f32,
+    dx_stride: usize,
 }
 
-/// The partial sums of 8 rows of W with one row of δ, then with another: a register of W
-/// is loaded once for both.
-///
-/// # Safety
-/// - `w` has 8 pointers. Every pointer is valid for reads of `n` floats, n a multiple of 16.
-#[inline(always)]
-unsafe fn dots_of_half<S: Simd>(
-    s: S,
-    n: usize,
-    w: &[*const f32],
-    pair: [*const f32; 2],
-) -> [S::F; LANES] {
-    let mut acc = [s.zero(); LANES];
-    let (first, second) = acc.split_at_mut(LANES / 2);
-    for j in (0..n).step_by(LANES) {
-        // SAFETY: j + 16 ≤ n floats of each row.
-        unsafe {
-            let d = [s.load(pair[0].add(j)), s.load(pair[1].add(j))];
-            for ((first, second), w) in first.iter_mut().zip(second.iter_mut()).zip(w) {
-                let w = s.load(w.add(j));
-                *first = s.fma(d[0], w, *first);
-                *second = s.fma(d[1], w, *second);
+impl Samples {
+    /// The sums of the products of `C` rows of δ with 16 rows of W; zeros instead of those
+    /// from the row `rows` on.
+    ///
+    /// # Safety
+    /// - `delta` is valid for reads of `C` rows of `n` floats, n a multiple of 16, `dx` for
+    ///   writes of `C` rows of 16; `w` are valid for reads of `n`; `rows` ≤ 16.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const C: usize>(self, s: S, w: &[*const f32; LANES], rows: usize) {
+        let (mut delta, mut dx) = ([self.delta; C], [self.dx; C]);
+        for (c, (delta, dx)) in delta.iter_mut().zip(&mut dx).enumerate() {
+            *delta = delta.wrapping_add(c * self.delta_stride);
+            *dx = dx.wrapping_add(c * self.dx_stride);
+        }
+        // Four rows at a time; those past the last give something only beside others.
+        for r in (0..rows).step_by(4) {
+            let to = dx.map(
+                #[inline(always)]
+                |dx| dx.wrapping_add(r),
+            );
+            // SAFETY: n floats of each row of W and δ; columns r to r + 4 ≤ 16 of dX.
+            unsafe { s.dots(self.n, [w[r], w[r + 1], w[r + 2], w[r + 3]], delta, to) };
+        }
+        for dx in dx {
+            for i in rows..LANES {
+                // SAFETY: column i < 16 of dX.
+                unsafe { *dx.add(i) = 0.0 };
             }
         }
     }
-    acc
-}
-
-/// The partial sums of 16 rows of W with two rows of δ, two rows of W at a time: for
-/// instruction sets with too few registers for 16 accumulators.
-///
-/// # Safety
-/// - Every pointer is valid for reads of `n` floats, n a multiple of 16.
-#[inline(always)]
-unsafe fn dots_of_pair<S: Simd>(
-    s: S,
-    n: usize,
-    w: &[*const f32; LANES],
-    pair: [*const f32; 2],
-) -> [[S::F; LANES]; 2] {
-    let mut sums = [[s.zero(); LANES]; 2];
-    for r in (0..LANES).step_by(2) {
-        let mut acc = [[s.zero(); 2]; 2];
-        for j in (0..n).step_by(LANES) {
-            // SAFETY: j + 16 ≤ n floats of each row.
-            unsafe {
-                let d = [s.load(pair[0].add(j)), s.load(pair[1].add(j))];
-                for (acc, w) in acc.iter_mut().zip(&w[r..r + 2]) {
-                    let w = s.load(w.add(j));
-                    acc[0] = s.fma(d[0], w, acc[0]);
-                    acc[1] = s.fma(d[1], w, acc[1]);
-                }
-            }
-        }
-        for (i, acc) in acc.into_iter().enumerate() {
-            sums[0][r + i] = acc[0];
-            sums[1][r + i] = acc[1];
-        }
-    }
-    sums
 }
 
 /// A block of R rows × C registers of `target += xᵀ·scaled`.

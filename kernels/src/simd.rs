@@ -59,6 +59,9 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// How many virtual registers the hardware has; the tile functions choose by it.
     const REGISTERS: usize;
 
+    /// The most rows of which [`Simd::dots`] has registers for the sums.
+    const DOTS: usize = 2;
+
     /// Runs `kernel` in code compiled for this instruction set.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;
 
@@ -170,21 +173,40 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// Always by the tree of [`tree_sum`], so each sum has the same bits as that.
     fn sum_each(self, v: [Self::F; LANES]) -> Self::F;
 
-    /// The first halves of `a` and `b` side by side, and the second ones.
+    /// The sums of the products of 4 rows with `C` ≤ [`Simd::DOTS`] others, of `n` floats each
+    /// (a multiple of 16): those with others\[c\] are stored at to\[c\].
+    ///
+    /// Each has 16 partial sums, lane i one chain of FMAs over elements i, i + 16, … from 0,
+    /// and the tree of [`tree_sum`].
+    ///
+    /// # Safety
+    /// - `rows` and `others` must be valid for reads of `n` `f32`, `to` for writes of 4.
     #[inline(always)]
-    fn halves(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
-        let (a, b) = (self.to_array(a), self.to_array(b));
-        let half = LANES / 2;
-        let pick = |from: usize| {
-            std::array::from_fn(|i| {
-                if i < half {
-                    a[from + i]
-                } else {
-                    b[from + i - half]
-                }
-            })
-        };
-        (self.from_array(pick(0)), self.from_array(pick(half)))
+    unsafe fn dots<const C: usize>(
+        self,
+        n: usize,
+        rows: [*const f32; 4],
+        others: [*const f32; C],
+        to: [*mut f32; C],
+    ) {
+        const { assert!(4 * C <= LANES) };
+        let mut sums = [self.zero(); LANES];
+        // SAFETY: passed on.
+        unsafe {
+            if Self::REGISTERS >= 32 {
+                partial_sums::<Self, 4, C>(self, n, &rows, &others, &mut sums);
+            } else {
+                // Two rows at a time, for their sums to stay in registers.
+                let (first, last) = rows.split_at(2);
+                partial_sums::<Self, 2, C>(self, n, first, &others, &mut sums);
+                partial_sums::<Self, 2, C>(self, n, last, &others, &mut sums[2..]);
+            }
+        }
+        let sums = self.to_array(self.sum_each(sums));
+        for (to, sums) in to.into_iter().zip(sums.chunks_exact(4)) {
+            // SAFETY: 4 writes (contract); `sums` is a local.
+            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), to, 4) };
+        }
     }
 
     /// Asks for the cache line at `p`; any address will do, nothing is accessed.
@@ -224,6 +246,40 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     #[inline(always)]
     fn sum(self, a: Self::F) -> f32 {
         tree_sum(self.to_array(a))
+    }
+}
+
+/// Those of [`Simd::dots`] for `R` of its rows: of row r with others\[c\] to sums\[4c + r\].
+///
+/// # Safety
+/// - `rows` and `others` must be valid for reads of `n` `f32`.
+#[inline(always)]
+unsafe fn partial_sums<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    n: usize,
+    rows: &[*const f32],
+    others: &[*const f32; C],
+    sums: &mut [S::F],
+) {
+    let mut acc = [[s.zero(); C]; R];
+    for j in (0..n).step_by(LANES) {
+        let mut d = [s.zero(); C];
+        for (d, other) in d.iter_mut().zip(others) {
+            // SAFETY: j + 16 ≤ n floats of each row (contract).
+            *d = unsafe { s.load(other.add(j)) };
+        }
+        for (acc, row) in acc.iter_mut().zip(rows) {
+            // SAFETY: as above.
+            let w = unsafe { s.load(row.add(j)) };
+            for (acc, &d) in acc.iter_mut().zip(&d) {
+                *acc = s.fma(d, w, *acc);
+            }
+        }
+    }
+    for (r, acc) in acc.into_iter().enumerate() {
+        for (c, acc) in acc.into_iter().enumerate() {
+            sums[4 * c + r] = acc;
+        }
     }
 }
 

@@ -19,6 +19,42 @@ impl Avx2 {
 
 impl Sealed for Avx2 {}
 
+/// A register operation: the intrinsic's only requirement is the instruction set.
+macro_rules! op {
+    ($e:expr) => {{
+        // SAFETY: the token at hand exists only where the CPU has the intrinsic's
+        // features, and the intrinsic touches registers only.
+        unsafe { $e }
+    }};
+}
+
+/// Lanes 4 apart of two rows, a half for each.
+#[inline(always)]
+fn by4(_: Avx2, a: __m256, b: __m256) -> __m256 {
+    op!(_mm256_add_ps(
+        _mm256_permute2f128_ps::<0x20>(a, b),
+        _mm256_permute2f128_ps::<0x31>(a, b),
+    ))
+}
+
+/// Lanes 2 apart, within halves.
+#[inline(always)]
+fn by2(_: Avx2, x: __m256, y: __m256) -> __m256 {
+    op!(_mm256_add_ps(
+        _mm256_shuffle_ps::<0x44>(x, y),
+        _mm256_shuffle_ps::<0xEE>(x, y)
+    ))
+}
+
+/// Lanes 1 apart, within halves.
+#[inline(always)]
+fn by1(_: Avx2, x: __m256, y: __m256) -> __m256 {
+    op!(_mm256_add_ps(
+        _mm256_shuffle_ps::<0x88>(x, y),
+        _mm256_shuffle_ps::<0xDD>(x, y)
+    ))
+}
+
 /// 16 × `f32`: lanes 0–7, lanes 8–15.
 #[derive(Clone, Copy)]
 pub(crate) struct F(__m256, __m256);
@@ -33,15 +69,6 @@ unsafe fn shim<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
     kernel.run(token)
 }
 
-/// A register operation: the intrinsic's only requirement is the instruction set.
-macro_rules! op {
-    ($e:expr) => {{
-        // SAFETY: the token at hand exists only where the CPU has the intrinsic's
-        // features, and the intrinsic touches registers only.
-        unsafe { $e }
-    }};
-}
-
 /// The masks of `maskload`/`maskstore`: 8 − n lanes off after n on, read at 8 − n.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -53,6 +80,50 @@ impl Avx2 {
         // SAFETY: elements 8 − n … 15 − n lie inside MASKS for n ≤ 8; `min` makes sure.
         unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n.min(8)).cast()) }
     }
+
+    /// The sums of four rows whose lanes 8 apart were added.
+    #[inline(always)]
+    fn sum_four(self, v: [__m256; 4]) -> __m128 {
+        // Rows 0 and 1 in the first half, 2 and 3 in the second.
+        let x = by2(self, by4(self, v[0], v[2]), by4(self, v[1], v[3]));
+        let x = by1(self, x, x);
+        op!(_mm_movelh_ps(
+            _mm256_castps256_ps128(x),
+            _mm256_extractf128_ps::<1>(x)
+        ))
+    }
+
+    /// Eight of the lanes of [`Simd::dots`], from lane `first` (0 or 8) on.
+    ///
+    /// # Safety
+    /// - Every pointer must be valid for reads of `n` `f32`, n a multiple of 16; `first` ≤ 8.
+    #[inline(always)]
+    unsafe fn half_dots<const C: usize>(
+        self,
+        first: usize,
+        n: usize,
+        rows: &[*const f32; 4],
+        others: &[*const f32; C],
+    ) -> [[__m256; C]; 4] {
+        let zero = op!(_mm256_setzero_ps());
+        let mut acc = [[zero; C]; 4];
+        for j in (0..n).step_by(LANES) {
+            // SAFETY: j + first + 8 ≤ n floats of each row; `self` proves the ISA.
+            unsafe {
+                let mut d = [zero; C];
+                for (d, other) in d.iter_mut().zip(others) {
+                    *d = _mm256_loadu_ps(other.add(j + first));
+                }
+                for (acc, row) in acc.iter_mut().zip(rows) {
+                    let w = _mm256_loadu_ps(row.add(j + first));
+                    for (acc, &d) in acc.iter_mut().zip(&d) {
+                        *acc = _mm256_fmadd_ps(d, w, *acc);
+                    }
+                }
+            }
+        }
+        acc
+    }
 }
 
 impl Simd for Avx2 {
@@ -61,6 +132,7 @@ impl Simd for Avx2 {
     type M = F;
 
     const REGISTERS: usize = 8;
+    const DOTS: usize = 3;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -308,33 +380,38 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn dots<const C: usize>(
+        self,
+        n: usize,
+        rows: [*const f32; 4],
+        others: [*const f32; C],
+        to: [*mut f32; C],
+    ) {
+        // One half of the lanes after the other: so the sums of 4 rows with 3 others fit into
+        // the registers, and the tree adds the halves first.
+        // SAFETY: n floats of each row (contract).
+        let (low, high) = unsafe {
+            (
+                self.half_dots(0, n, &rows, &others),
+                self.half_dots(8, n, &rows, &others),
+            )
+        };
+        for (c, to) in to.into_iter().enumerate() {
+            let mut by8 = [op!(_mm256_setzero_ps()); 4];
+            for (r, by8) in by8.iter_mut().enumerate() {
+                *by8 = op!(_mm256_add_ps(low[r][c], high[r][c]));
+            }
+            // SAFETY: 4 writes (contract); `self` proves the ISA.
+            unsafe { _mm_storeu_ps(to, self.sum_four(by8)) };
+        }
+    }
+
+    #[inline(always)]
     fn sum_each(self, v: [F; LANES]) -> F {
         /// Lanes 8 apart of one row, then lanes 4 apart of two rows, a half for each.
         #[inline(always)]
-        fn by8_by4(_: Avx2, a: F, b: F) -> __m256 {
-            op!({
-                let (a, b) = (_mm256_add_ps(a.0, a.1), _mm256_add_ps(b.0, b.1));
-                _mm256_add_ps(
-                    _mm256_permute2f128_ps::<0x20>(a, b),
-                    _mm256_permute2f128_ps::<0x31>(a, b),
-                )
-            })
-        }
-        /// Lanes 2 apart, within halves.
-        #[inline(always)]
-        fn by2(_: Avx2, x: __m256, y: __m256) -> __m256 {
-            op!(_mm256_add_ps(
-                _mm256_shuffle_ps::<0x44>(x, y),
-                _mm256_shuffle_ps::<0xEE>(x, y)
-            ))
-        }
-        /// Lanes 1 apart, within halves.
-        #[inline(always)]
-        fn by1(_: Avx2, x: __m256, y: __m256) -> __m256 {
-            op!(_mm256_add_ps(
-                _mm256_shuffle_ps::<0x88>(x, y),
-                _mm256_shuffle_ps::<0xDD>(x, y)
-            ))
+        fn by8_by4(s: Avx2, a: F, b: F) -> __m256 {
+            op!(by4(s, _mm256_add_ps(a.0, a.1), _mm256_add_ps(b.0, b.1)))
         }
         /// The sums of rows r … r + 7. Each `by8_by4` has rows four apart, a half for
         /// each, so that the last stage leaves the rows in order.

@@ -46,6 +46,7 @@ impl Simd for Avx512 {
     type M = __mmask16;
 
     const REGISTERS: usize = 32;
+    const DOTS: usize = 4;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -86,14 +87,6 @@ impl Simd for Avx512 {
         // SAFETY: only the `n` lanes of the mask are written, valid by this function's
         // contract; masked lanes do not fault. `self` proves the ISA.
         unsafe { _mm512_mask_storeu_ps(p, mask, v) }
-    }
-
-    #[inline(always)]
-    fn halves(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
-        op!((
-            _mm512_shuffle_f32x4::<0x44>(a, b),
-            _mm512_shuffle_f32x4::<0xEE>(a, b)
-        ))
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Every operation on every instruction set against a scalar statement of it, bit by bit.
 
-mod halves;
+mod rows;
 
 use super::{Kernel, LANES, Simd, TURNED, tree_sum};
 use crate::isa::Isa;
