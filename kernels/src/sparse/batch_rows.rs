@@ -60,14 +60,10 @@ impl BatchRows {
     /// If the memory cannot be had.
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
         let mut rows = Self::default();
-        let bands = inputs.bands();
         let entries = batch.saturating_mul(inputs.fullest());
         rows.entries
             .try_reserve_exact(entries.saturating_add(CHUNK))?;
-        rows.visits.try_reserve_exact(batch.saturating_mul(bands))?;
-        let groups = batch.div_ceil(GROUP);
-        rows.blocks
-            .try_reserve_exact(groups.saturating_mul(bands))?;
+        rows.reserve_visits(inputs, batch)?;
         Ok(rows)
     }
 
