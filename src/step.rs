@@ -253,12 +253,13 @@ impl Workspace {
     /// sparse inputs for itself, in the forward phase.)
     fn gather(&mut self, batch: &Batch<'_>) {
         let (samples, ids) = (batch.samples, batch.ids);
-        match &samples.inputs {
-            Inputs::Sparse(rows) if self.input.is_empty() => {
-                if let [only] = &mut self.members.each[..] {
-                    only.gather(batch.isa, rows, [ids, batch.coming], &self.byte_values);
-                }
-            }
+        let sparse = self.input.is_empty();
+        if !sparse || self.members.each.len() == 1 {
+            samples.prefetch(batch.isa, batch.coming, self.batch);
+        }
+        match (&samples.inputs, &mut self.members.each[..]) {
+            (Inputs::Sparse(rows), [only]) if sparse => only.gather(rows, ids, &self.byte_values),
+            (Inputs::Sparse(_), _) if sparse => {}
             _ => samples.copy_rows(ids, &self.byte_values, &mut self.input),
         }
         match &samples.targets {
@@ -303,7 +304,7 @@ const WORTH_SHARING: usize = 1 << 16;
 fn granule(layer: &Layer, batch: usize) -> usize {
     let work = batch.saturating_mul(layer.fan_in.saturating_mul(layer.width));
     match work < WORTH_SHARING {
-        true => padded(layer.fan_in).max(layer.width),
+        true => usize::MAX,
         false => LANES,
     }
 }

@@ -224,7 +224,7 @@ impl Workspace {
                 let delta = delta.col_range(cols.start, cols.end);
                 let scaled = scaled.col_range(cols.start, cols.end);
                 let (own, gathered) = own.first_layer(cols.len());
-                let [w, vw] = own.filter(|_| held).unwrap_or(shared);
+                let [w, vw] = if held { own } else { shared };
                 match columns.or(sparse.then_some(gathered)) {
                     Some(columns) => update_sparse(isa, apply, columns, scaled, w, vw),
                     None => {

@@ -53,7 +53,8 @@ impl Workspace {
             |_, cols, matrices, own| {
                 let [z, mut y, mut x_hat, mean, variance, inverse] = matrices;
                 if let (true, None, Inputs::Sparse(inputs)) = (gathers, x, &samples.inputs) {
-                    own.gather(isa, inputs, [ids, coming], values);
+                    samples.prefetch(isa, coming, size);
+                    own.gather(inputs, ids, values);
                 }
                 let w = match held {
                     true => own.columns_of(l, &layer, cols.clone()),

@@ -9,9 +9,9 @@
 
 use super::{Rule, granule, normalizes_inputs};
 use crate::network::{Layer, Network};
-use fanin_kernels::sparse::{self, BatchColumns, BatchRows, SparseBytes};
+use fanin_kernels::sparse::{BatchColumns, BatchRows, SparseBytes};
 use fanin_kernels::team::member_range;
-use fanin_kernels::{AlignedBuffer, Isa, LANES, MatMut, MatRef};
+use fanin_kernels::{AlignedBuffer, LANES, MatMut, MatRef};
 use std::collections::TryReserveError;
 use std::ops::Range;
 
@@ -40,17 +40,8 @@ struct LayerCopy {
 pub(super) type Rows<'a> = [MatMut<'a>; 2];
 
 impl Member {
-    /// Takes the samples `ids`, and asks for the `coming` ones to be fetched into its cache:
-    /// those of the next step, then of the one after it.
-    pub fn gather(
-        &mut self,
-        isa: Isa,
-        inputs: &SparseBytes,
-        [ids, coming]: [&[u32]; 2],
-        values: &[f32; 256],
-    ) {
-        let (next, later) = coming.split_at(ids.len().min(coming.len()));
-        sparse::prefetch(isa, inputs, next, later);
+    /// Takes the samples `ids`.
+    pub fn gather(&mut self, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
         self.rows.gather(inputs, ids);
         self.columns.gather(inputs, ids, values);
     }
@@ -64,10 +55,9 @@ impl Member {
         }
     }
 
-    /// Its `cols` columns of the first layer, where it has them; and the batch.
-    pub fn first_layer(&mut self, cols: usize) -> (Option<Rows<'_>>, &BatchColumns) {
-        let rows = self.copies.first_mut().map(|copy| copy.rows(cols));
-        (rows, &self.columns)
+    /// Its `cols` columns of the first layer, without rows where it has none; and the batch.
+    pub fn first_layer(&mut self, cols: usize) -> (Rows<'_>, &BatchColumns) {
+        (self.copies[0].rows(cols), &self.columns)
     }
 
     /// Layer `l` > 0 cut into the rows before `range`, those (its own), and those after it.
@@ -112,11 +102,12 @@ pub(super) struct Members {
     held: Vec<Option<Held>>,
 }
 
-/// Where the copies of a layer are split.
+/// What each member's copy of a layer is.
 struct Held {
-    /// The columns of each member.
+    /// The columns that it has: of the first layer the member's, of others all.
     columns: Vec<Range<usize>>,
-    /// The rows of each member; none of the first layer, which is copied by columns.
+    /// The rows in which all of these are up to date: all of the first layer, of others the
+    /// member's.
     rows: Vec<Range<usize>>,
 }
 
@@ -141,16 +132,25 @@ impl Held {
         if l > 0 && copied > MOST_COPIED {
             return None;
         }
-        let rows = if l == 0 { 0 } else { layer.fan_in };
-        let range = |n, m| {
-            let range = member_range(n, granule, threads, m);
-            range.start.min(n)..range.end.min(n)
+        let parts = |n| {
+            let parts = (0..threads).map(|m| member_range(n, granule, threads, m));
+            parts.collect::<Vec<_>>()
         };
-        let all = |n| (0..threads).map(|m| range(n, m)).collect::<Vec<_>>();
-        let (columns, rows) = (all(layer.width), all(rows));
-        let idle =
-            columns.iter().any(Range::is_empty) || (l > 0 && rows.iter().any(Range::is_empty));
-        (!idle).then_some(Self { columns, rows })
+        let (columns, rows) = (parts(layer.width), parts(layer.fan_in));
+        let idle = |parts: &[Range<usize>]| parts.iter().any(Range::is_empty);
+        if idle(&columns) || (l > 0 && idle(&rows)) {
+            return None;
+        }
+        Some(match l {
+            0 => Self {
+                columns,
+                rows: vec![0..layer.fan_in; threads],
+            },
+            _ => Self {
+                columns: vec![0..layer.width; threads],
+                rows,
+            },
+        })
     }
 }
 
@@ -173,12 +173,8 @@ impl Members {
                 member.rows = BatchRows::with_capacity(rows, batch)?;
                 member.columns = BatchColumns::with_capacity(rows, batch)?;
             }
-            for (l, (layer, held)) in layers.iter().zip(&held).enumerate() {
-                let cols = match (l, held) {
-                    (_, None) => 0,
-                    (0, Some(held)) => held.columns[m].len(),
-                    _ => layer.width,
-                };
+            for (layer, held) in layers.iter().zip(&held) {
+                let cols = held.as_ref().map_or(0, |held| held.columns[m].len());
                 let zeroed = || AlignedBuffer::zeroed(layer.fan_in.saturating_mul(cols));
                 let mut copy = LayerCopy {
                     w: zeroed()?,
@@ -209,11 +205,10 @@ impl Members {
             for (l, held) in self.held.iter().enumerate() {
                 let Some(held) = held else { continue };
                 let w = network.weights(l);
-                for (member, range) in self.each.iter_mut().zip(&held.columns) {
-                    let range = if l == 0 { range.clone() } else { 0..w.cols() };
-                    let [mut to, _] = member.copies[l].rows(range.len());
+                for (member, columns) in self.each.iter_mut().zip(&held.columns) {
+                    let [mut to, _] = member.copies[l].rows(columns.len());
                     for r in 0..w.rows() {
-                        to.row_mut(r).copy_from_slice(&w.row(r)[range.clone()]);
+                        to.row_mut(r).copy_from_slice(&w.row(r)[columns.clone()]);
                     }
                 }
             }
@@ -233,12 +228,8 @@ impl Members {
             let mut to = network.layer_mut(l).w;
             let ranges = held.columns.iter().zip(&held.rows);
             for (member, (columns, rows)) in self.each.iter().zip(ranges) {
-                let (columns, rows) = match l {
-                    0 => (columns.clone(), 0..to.rows()),
-                    _ => (0..to.cols(), rows.clone()),
-                };
                 let w = MatRef::new(&member.copies[l].w, to.rows(), columns.len());
-                for r in rows {
+                for r in rows.clone() {
                     to.row_mut(r)[columns.clone()].copy_from_slice(w.row(r));
                 }
             }
