@@ -3,7 +3,7 @@
 /// The length of a part when `0..n` is cut as evenly as can be, and how many parts are
 /// longer by one: the first ones. 0 for no parts.
 #[inline(always)]
-fn lengths(n: usize, parts: usize) -> (usize, usize) {
+pub(crate) fn lengths(n: usize, parts: usize) -> (usize, usize) {
     // Most ranges are one part: no division for these.
     let short = match parts {
         0 => 0,

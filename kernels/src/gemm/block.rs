@@ -1,6 +1,7 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
 use super::microkernel::{Columns, MAX_TILE, Start, Tile, tile_rows, turns};
+use crate::parts::lengths;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
 
@@ -151,7 +152,7 @@ impl Block<'_> {
 #[inline(always)]
 fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
     let parts = m.div_ceil(most);
-    let (short, longer) = (m / parts, m % parts);
+    let (short, longer) = lengths(m, parts);
     [
         (0, short + 1, longer),
         (longer * (short + 1), short, parts - longer),

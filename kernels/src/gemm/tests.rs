@@ -211,11 +211,15 @@ fn default_blocks_are_crossed() {
     }
 }
 
+/// With the usual blocks, on every instruction set.
+fn default_engines() -> Vec<Gemm> {
+    let engines = Isa::available().map(|isa| Gemm::new(isa).unwrap());
+    engines.collect()
+}
+
 #[test]
 fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
-    let mut engines: Vec<Gemm> = Isa::available()
-        .map(|isa| Gemm::new(isa).unwrap())
-        .collect();
+    let mut engines = default_engines();
     let (m, k, n) = (31, 300, 33);
     for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
         for order_b in [Order::CrowdedRows, Order::CrowdedColumns] {
@@ -229,9 +233,7 @@ fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
 
 #[test]
 fn a_large_c_is_the_plain_chain_to_the_bit() {
-    let mut engines: Vec<Gemm> = Isa::available()
-        .map(|isa| Gemm::new(isa).unwrap())
-        .collect();
+    let mut engines = default_engines();
     let (m, k, n) = (365, 256, 370);
     let a = Stored::new(m, k, Order::Rows, 1);
     let b = Stored::new(k, n, Order::Rows, 2);
