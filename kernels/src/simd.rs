@@ -65,6 +65,13 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// Runs `kernel` in code compiled for this instruction set.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;
 
+    /// Whether the core takes a virtual register whole, and two at a time: two loads and two
+    /// FMAs a cycle. Then an FMA that has to load more than one operand waits for its loads.
+    #[inline(always)]
+    fn full_width(self) -> bool {
+        false
+    }
+
     fn splat(self, x: f32) -> Self::F;
 
     /// Loads 16 floats.

@@ -2,11 +2,12 @@
 
 use super::{Kernel, LANES, Sealed, Simd, TURNED};
 use std::arch::x86_64::*;
+use std::sync::OnceLock;
 
 /// Proof that the CPU has AVX-512 F, VL, BW, DQ, AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512 {
-    _private: (),
+    full_width: bool,
 }
 
 impl Avx512 {
@@ -18,8 +19,25 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma"))
-        .then_some(Self { _private: () })
+        .then(|| Self {
+            full_width: full_width(),
+        })
     }
+}
+
+/// Whether the units are as wide as the registers: all that have AVX-512 but AMD's family 19h
+/// (Zen 4), where they are half as wide.
+fn full_width() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // Leaves 0 and 1 exist on every x86-64. (AMD APM volume 3, E.3.1 and E.3.2.)
+        let vendor = __cpuid(0);
+        let amd = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes)
+            == *b"AuthenticAMD".as_chunks().0;
+        let signature = __cpuid(1).eax;
+        let family = (signature >> 8 & 0xF) + (signature >> 20 & 0xFF);
+        !(amd && family == 0x19)
+    })
 }
 
 impl Sealed for Avx512 {}
@@ -52,6 +70,11 @@ impl Simd for Avx512 {
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: `self` proves the features.
         unsafe { shim(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn full_width(self) -> bool {
+        self.full_width
     }
 
     #[inline(always)]
