@@ -295,9 +295,9 @@ impl Workspace {
     }
 }
 
-/// The multiply-adds that are worth another thread, those of 1 to 2 µs: to hand work over, to
-/// fetch what another core has written and to wait takes about as long.
-const WORTH_SHARING: usize = 1 << 16;
+/// The multiply-adds that are worth another thread, those of 2 to 4 µs: to hand work over, to
+/// fetch what another core has written and to wait takes 1 to 2.
+const WORTH_SHARING: usize = 1 << 17;
 
 /// What the columns of a layer are split over the team in multiples of: whole registers, or
 /// all columns where the layer is too small to be shared.
