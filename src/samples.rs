@@ -241,10 +241,11 @@ impl Samples {
     }
 
     /// Asks for samples that steps will need soon: of the `coming` ones, the first `size`
-    /// in the next step, the others in the one after it.
+    /// in the next step, as many more in the one after it.
     pub(crate) fn prefetch(&self, isa: Isa, coming: &[u32], size: usize) {
         if let Inputs::Sparse(rows) = &self.inputs {
             let (next, later) = coming.split_at(size.min(coming.len()));
+            let later = &later[..size.min(later.len())];
             sparse::prefetch(isa, rows, next, later);
         }
     }

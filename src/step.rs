@@ -6,6 +6,7 @@
 mod apply;
 mod backward;
 mod batch;
+mod first_layer;
 mod forward;
 mod members;
 mod norm;
@@ -42,7 +43,7 @@ pub struct Batch<'a> {
     pub samples: &'a Samples,
     /// Numbers of the samples of this step, as many as the workspace is made for.
     pub ids: &'a [u32],
-    /// Those of the next step, then of the one after it, as far as they are known.
+    /// Those of the next step, then of the two after it, as far as they are known.
     pub coming: &'a [u32],
     /// What is minimized.
     pub loss: Loss,
@@ -94,6 +95,8 @@ struct LayerSpace {
     y: AlignedBuffer,
     /// Pre-activations, where they are needed; else empty.
     z: AlignedBuffer,
+    /// y and z of the batch to come, where members begin it in the step before; else empty.
+    coming: [AlignedBuffer; 2],
     delta: AlignedBuffer,
     /// −(lr/batch)·delta for SGD, delta/batch for momentum.
     scaled: AlignedBuffer,
@@ -127,9 +130,14 @@ impl Workspace {
             .map(|(layer_number, layer)| {
                 let first_bytes = layer_number == 0 && matches!(samples.inputs, Inputs::Bytes(..));
                 let keep_z = layer.activation.needs_pre_activation() || first_bytes;
+                let z_width = if keep_z { layer.width } else { 0 };
+                let begins = layer_number == 0 && threads > 1;
+                let [y_coming, z_coming] =
+                    [layer.width, z_width].map(|width| if begins { width } else { 0 });
                 Ok::<_, TryReserveError>(LayerSpace {
                     y: zeroed(layer.width)?,
-                    z: zeroed(if keep_z { layer.width } else { 0 })?,
+                    z: zeroed(z_width)?,
+                    coming: [zeroed(y_coming)?, zeroed(z_coming)?],
                     delta: zeroed(layer.width)?,
                     scaled: zeroed(layer.width)?,
                     norm: NormSpace::new(layer, layer_number, batch)?,
@@ -234,10 +242,18 @@ impl Workspace {
         let layers = self.layers.len();
         assert!(batch.ids.len() == self.batch && batch.network.layers().len() == layers);
         assert!(batch.team.threads() == self.members.each.len());
+        let begun = self.members.finish_begun(batch.ids);
+        if let (true, Some(first)) = (begun, self.layers.first_mut()) {
+            let [y, z] = &mut first.coming;
+            std::mem::swap(&mut first.y, y);
+            std::mem::swap(&mut first.z, z);
+        }
         self.gather(batch);
         clock.ended(Phase::Gather);
         for l in 0..layers {
-            self.forward(batch, l);
+            if l > 0 || !begun {
+                self.forward(batch, l);
+            }
             clock.ended(Phase::Forward(l));
         }
         let mean = self.loss(batch) / self.batch as f32;

@@ -275,7 +275,7 @@ impl<'a> Trainer<'a> {
             network: &mut self.network,
             samples: self.train,
             ids: &self.ids,
-            coming: self.order.peek(self.config.batch.saturating_mul(2)),
+            coming: self.order.peek(self.config.batch.saturating_mul(3)),
             loss: self.config.loss,
             frozen: self.config.frozen.map_or(0..0, LayerRange::indices),
         };

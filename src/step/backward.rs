@@ -2,14 +2,15 @@
 
 use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
 use super::batch::sparse_batch;
+use super::first_layer::FirstLayer;
 use super::norm::NormParts;
 use super::{Batch, Clock, Phase, Workspace, empty, granule, matrix, rows, rows_or_none};
 use crate::batch_norm::Placement;
 use crate::network::NormMut;
 use crate::samples::Inputs;
-use fanin_kernels::MatMut;
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::member_range;
+use fanin_kernels::{LANES, MatMut};
 use std::ops::Range;
 
 impl Workspace {
@@ -25,12 +26,15 @@ impl Workspace {
         let last = self.layers.len() - 1;
         self.output_delta(batch, apply_of(last));
         clock.ended(Phase::Loss);
+        let mut done = false;
         for l in (lowest.max(1)..=last).rev() {
-            self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
+            done = self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
             clock.ended(Phase::Backward(l));
         }
         if lowest == 0 {
-            self.first_layer(batch, apply_of(0));
+            if !done {
+                self.first_layer(batch, apply_of(0));
+            }
             clock.ended(Phase::Backward(0));
         }
     }
@@ -69,6 +73,9 @@ impl Workspace {
     /// Layer l > 0: the update of its W, and, if the layer before `wants_delta`, the delta
     /// of that one and the update of its biases. Whichever batch normalization stands
     /// between the two Ws has its γ and β updated.
+    ///
+    /// Returns whether layer l − 1 is done as well: where members hold columns of the first
+    /// layer, they go on with these as soon as they have their delta ([`FirstLayer`]).
     fn hidden_layer(
         &mut self,
         batch: &mut Batch<'_>,
@@ -76,9 +83,16 @@ impl Workspace {
         wants_delta: bool,
         apply: Apply,
         apply_before: Apply,
-    ) {
+    ) -> bool {
+        let layers = batch.network.layers();
+        let (layer, previous) = (layers[l], layers[l - 1]);
+        // A member's columns of the first layer are its rows of the second then.
+        let alike = l == 1 && self.members.hold(0) && granule(&layer, self.batch) == LANES;
+        let first = match alike && wants_delta {
+            true => FirstLayer::of(batch, previous, &self.byte_values),
+            false => None,
+        };
         let (isa, network) = (batch.isa, &mut *batch.network);
-        let (layer, previous) = (network.layers()[l], network.layers()[l - 1]);
         let (before, after) = self.layers.split_at_mut(l);
         let (from, space) = (&mut before[l - 1], &mut after[0]);
         let [of, of_previous] = network.layer_and_previous_mut(l);
@@ -108,6 +122,15 @@ impl Workspace {
         let z = rows_or_none(z, self.batch, previous.width);
         let [gamma, beta] = vectors(norm);
         let [vgamma, vbeta] = vnorm.map_or([empty(0), empty(0)], vectors);
+        let coming = first.as_ref().and_then(FirstLayer::coming);
+        let [y_coming, z_coming] = from.coming.each_mut().map(|buffer| {
+            let rows = if coming.is_none() || buffer.is_empty() {
+                0
+            } else {
+                self.batch
+            };
+            matrix(&mut buffer[..rows * previous.width], rows, previous.width)
+        });
         // By rows of W, which are columns of everything of the layer before.
         let matrices = [
             of.w.transposed(),
@@ -116,6 +139,8 @@ impl Workspace {
             matrix(&mut from.scaled, self.batch, previous.width),
             matrix(of_previous.b, 1, previous.width),
             vbias,
+            y_coming,
+            z_coming,
             gamma,
             beta,
             vgamma,
@@ -134,7 +159,17 @@ impl Workspace {
             matrices,
             members,
             |member, range, parts, own| {
-                let [w, vw, mut dx, from_scaled, bias, vbias, norm @ ..] = parts;
+                let [
+                    w,
+                    vw,
+                    mut dx,
+                    mut from_scaled,
+                    mut bias,
+                    vbias,
+                    y_coming,
+                    z_coming,
+                    norm @ ..,
+                ] = parts;
                 let rows = range.start..range.start + w.cols();
                 let x_of = |rows: &Range<usize>| x.col_range(rows.start, rows.end);
                 let wanted = wants_delta || of_input;
@@ -170,14 +205,24 @@ impl Workspace {
                     z: z.map(|z| z.col_range(range.start, range.end)),
                     y: y.col_range(range.start, range.end),
                     delta: dx,
-                    scaled: from_scaled,
+                    scaled: from_scaled.reborrow(),
                     norm,
-                    bias,
+                    bias: bias.reborrow(),
                     velocity: vbias,
                 };
                 finish_delta(isa, apply_before, parts);
+                if let Some(first) = &first {
+                    first.update(own, apply_before, from_scaled.as_ref());
+                    if let Some(ids) = coming {
+                        first.begin(own, ids, range, bias.row_mut(0), z_coming, y_coming);
+                    }
+                }
             },
         );
+        if let Some(ids) = coming {
+            self.members.have_begun(ids);
+        }
+        first.is_some()
     }
 
     /// Layer 0: the update of W, and of γ and β where it normalizes its inputs.

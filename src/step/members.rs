@@ -100,6 +100,9 @@ pub(super) struct Members {
     state: State,
     /// What is copied of each layer.
     held: Vec<Option<Held>>,
+    /// The batch whose first layer's outputs have been made ahead of its step, from what the
+    /// copies have; empty if there is none.
+    begun: Vec<u32>,
 }
 
 /// What each member's copy of a layer is.
@@ -187,16 +190,32 @@ impl Members {
             }
             each.push(member);
         }
+        let mut begun = Vec::new();
+        begun.try_reserve_exact(batch)?;
         Ok(Self {
             each,
             state: State::Outdated,
             held,
+            begun,
         })
     }
 
     /// Whether the members' W of layer `l` is what counts.
     pub fn hold(&self, l: usize) -> bool {
         self.state != State::Outdated && self.held[l].is_some()
+    }
+
+    /// The first layer's outputs for the batch `ids` have been made, ahead of its step.
+    pub fn have_begun(&mut self, ids: &[u32]) {
+        self.begun.clear();
+        self.begun.extend_from_slice(ids);
+    }
+
+    /// Whether the first layer's outputs for the batch `ids` are there. They are only once.
+    pub fn finish_begun(&mut self, ids: &[u32]) -> bool {
+        let made = self.begun == ids;
+        self.begun.clear();
+        made
     }
 
     /// Sees to it that the members have the network's W, before a step that changes it.
@@ -248,5 +267,6 @@ impl Members {
     pub fn forget(&mut self, network: &mut Network) {
         self.give_back(network);
         self.state = State::Outdated;
+        self.begun.clear();
     }
 }
