@@ -41,6 +41,7 @@
 pub mod activation;
 pub mod buffer;
 pub mod dense;
+mod fetch;
 pub mod fused;
 pub mod gemm;
 pub mod isa;
@@ -58,6 +59,7 @@ pub mod sparse;
 pub mod team;
 pub use activation::Activation;
 pub use buffer::{AlignedBuffer, padded};
+pub use fetch::fetch;
 pub use gemm::{Blocking, Gemm, SharedGemm};
 pub use isa::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError};
 pub use loss::{Loss, Targets};

@@ -10,7 +10,7 @@ use crate::network::NormMut;
 use crate::samples::Inputs;
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::member_range;
-use fanin_kernels::{LANES, MatMut};
+use fanin_kernels::{LANES, MatMut, fetch};
 use std::ops::Range;
 
 impl Workspace {
@@ -170,6 +170,10 @@ impl Workspace {
                     z_coming,
                     norm @ ..,
                 ] = parts;
+                if threads > 1 {
+                    fetch(isa, delta);
+                    fetch(isa, scaled);
+                }
                 let rows = range.start..range.start + w.cols();
                 let x_of = |rows: &Range<usize>| x.col_range(rows.start, rows.end);
                 let wanted = wants_delta || of_input;

@@ -5,7 +5,7 @@ use super::norm::Normalized;
 use super::{Batch, Workspace, granule, matrix, rows};
 use crate::batch_norm::Placement;
 use crate::samples::Inputs;
-use fanin_kernels::{Activation, activation, dense, padded, sparse};
+use fanin_kernels::{Activation, activation, dense, fetch, padded, sparse};
 
 impl Workspace {
     pub(super) fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
@@ -43,7 +43,8 @@ impl Workspace {
         let team = &mut *batch.team;
         let granule = granule(&layer, size);
         let held = self.members.hold(l);
-        let gathers = l == 0 && self.members.each.len() > 1;
+        let several = self.members.each.len() > 1;
+        let gathers = l == 0 && several;
         let members = &mut self.members.each;
         team.split_cols_with(
             layer.width,
@@ -55,6 +56,9 @@ impl Workspace {
                 if let (true, None, Inputs::Sparse(inputs)) = (gathers, x, &samples.inputs) {
                     samples.prefetch(isa, coming, size);
                     own.gather(inputs, ids, values);
+                }
+                if let (true, Some(x)) = (several && l > 0, x) {
+                    fetch(isa, x);
                 }
                 let w = match held {
                     true => own.columns_of(l, &layer, cols.clone()),

@@ -15,8 +15,10 @@ use fanin_kernels::{AlignedBuffer, LANES, MatMut, MatRef};
 use std::collections::TryReserveError;
 use std::ops::Range;
 
-/// What one member has for itself.
+/// What one member has for itself, on lines that no other writes to (nor has fetched beside its
+/// own: prefetchers take two at a time).
 #[derive(Default)]
+#[repr(align(128))]
 pub(super) struct Member {
     /// The sparse inputs of the batch, and transposed: every member has them all, for to share
     /// them takes longer than to make them.
