@@ -59,6 +59,14 @@ const BAND: usize = 128;
 /// The most bands: each costs a word for each row.
 const MOST_BANDS: usize = 16;
 
+/// How many bytes are not 0.
+fn count(bytes: &[u8]) -> usize {
+    // In bytes, many of which fit in a register.
+    let few = bytes.chunks(u8::MAX.into());
+    few.map(|few| usize::from(few.iter().map(|&v| u8::from(v != 0)).sum::<u8>()))
+        .sum()
+}
+
 /// The column and the byte of an entry.
 #[inline(always)]
 fn parts(entry: u32) -> (usize, u8) {
@@ -74,20 +82,29 @@ impl SparseBytes {
             return None;
         }
         let band = cols.div_ceil(MOST_BANDS).max(BAND);
-        let stored = dense.iter().filter(|&&v| v != 0).count();
+        let stored = count(dense);
         let mut bounds = Vec::with_capacity(dense.len() / cols * cols.div_ceil(band) + 1);
         bounds.push(0);
-        // One place more than is stored: every byte is written, and those that are 0 are
-        // written over by the next. Without a branch, for which they are cannot be predicted.
+        // One place more than is stored: every byte of a word is written, and those that are 0
+        // are written over by the next. Without a branch, for which they are cannot be predicted;
+        // but most words are all 0.
         let mut entries = vec![0; stored + 1];
         let mut length = 0;
         for row in dense.chunks_exact(cols) {
             let mut column = 0u32;
             for bytes in row.chunks(band) {
-                for &byte in bytes {
-                    entries[length] = column << 8 | u32::from(byte);
-                    length += usize::from(byte != 0);
-                    column += 1;
+                let (words, rest) = bytes.as_chunks::<8>();
+                let words = words
+                    .iter()
+                    .map(|word| (u64::from_ne_bytes(*word) != 0, &word[..]));
+                for (lit, word) in words.chain([(true, rest)]) {
+                    if lit {
+                        for (&byte, column) in word.iter().zip(column..) {
+                            entries[length] = column << 8 | u32::from(byte);
+                            length += usize::from(byte != 0);
+                        }
+                    }
+                    column += word.len() as u32;
                 }
                 bounds.push(length);
             }
