@@ -47,8 +47,8 @@ pub use blocking::Blocking;
 pub use shared::SharedGemm;
 
 use crate::simd::{Kernel, Simd};
-use crate::{AlignedBuffer, Isa, LANES, MatMut, MatRef, padded};
-use microkernel::{Start, tile_rows};
+use crate::{AlignedBuffer, Isa, MatMut, MatRef, padded};
+use microkernel::{Shape, Start};
 use product::Product;
 use std::collections::TryReserveError;
 
@@ -72,6 +72,7 @@ use std::collections::TryReserveError;
 /// ```
 pub struct Gemm {
     isa: Isa,
+    shape: Shape,
     blocking: Blocking,
     /// mc × kc of A, in panels of up to mr rows, if it is packed.
     a: AlignedBuffer,
@@ -85,7 +86,8 @@ impl Gemm {
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(isa: Isa) -> Result<Self, TryReserveError> {
-        Self::with_blocking(isa, Blocking::for_tile(isa.dispatch(TileRows), LANES))
+        let shape = isa.dispatch(ShapeOf);
+        Self::with_blocking(isa, Blocking::for_tile(shape.rows, shape.columns()))
     }
 
     /// With block sizes of one's own. The result is the same to the last bit.
@@ -100,6 +102,7 @@ impl Gemm {
         assert!(mc > 0 && kc > 0 && nc > 0, "{blocking:?}: a block is empty");
         Ok(Self {
             isa,
+            shape: isa.dispatch(ShapeOf),
             blocking,
             a: AlignedBuffer::zeroed(mc.saturating_mul(kc))?,
             b: AlignedBuffer::zeroed(padded(nc).saturating_mul(kc))?,
@@ -141,6 +144,7 @@ impl Gemm {
             (a, b, alpha, 1.0, c)
         };
         self.isa.dispatch(Product {
+            shape: self.shape,
             blocking: self.blocking,
             packed_a: &mut self.a,
             packed_b: &mut self.b,
@@ -154,14 +158,14 @@ impl Gemm {
     }
 }
 
-/// Asks for the rows of the microkernel's largest tile.
-struct TileRows;
+/// Asks for the shape of the microkernel's largest tile.
+struct ShapeOf;
 
-impl Kernel for TileRows {
-    type Output = usize;
+impl Kernel for ShapeOf {
+    type Output = Shape;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        tile_rows::<S>()
+    fn run<S: Simd>(self, s: S) -> Shape {
+        Shape::of(s)
     }
 }

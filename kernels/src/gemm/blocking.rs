@@ -1,8 +1,7 @@
 //! How large the pieces are that the loops cut, and which are packed.
 
-use super::microkernel::tile_rows;
-use crate::MatRef;
-use crate::simd::Simd;
+use super::microkernel::Shape;
+use crate::{LANES, MatRef};
 
 /// The sizes of the pieces, in elements. They change the speed, never the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +33,13 @@ const LINE: usize = 64;
 
 /// Rows of A that read B before its packing is paid for, whatever its strides.
 const FEW: usize = 48;
+
+/// Rows of A for which wide tiles read B where it lies, if k is not short.
+const SEVERAL: usize = 200;
+
+/// Where k is short and where it is long, to wide tiles.
+const SHALLOW: usize = 25;
+const DEEP: usize = 256;
 
 /// Rows of a tile whose lines of B come from the second-level cache in time.
 const HIGH: usize = 8;
@@ -72,11 +78,11 @@ fn crowded(lines: usize, stride: usize, way: usize) -> bool {
 /// Whether the microkernel may read A where it lies, if α is 1: whether it finds the
 /// elements for one k side by side, or goes along rows that stay in the first-level cache
 /// together. Nothing is gained by packing then.
-pub(super) fn reads_a_in_place<S: Simd>(a: MatRef<'_>, depth: usize) -> bool {
+pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> bool {
     if a.row_stride() == 1 {
         !crowded(depth, a.col_stride(), SECOND_LEVEL_WAY)
     } else {
-        a.col_stride() == 1 && !crowded(tile_rows::<S>(), a.row_stride(), FIRST_LEVEL_WAY)
+        a.col_stride() == 1 && !crowded(shape.rows, a.row_stride(), FIRST_LEVEL_WAY)
     }
 }
 
@@ -86,9 +92,13 @@ pub(super) fn reads_a_in_place<S: Simd>(a: MatRef<'_>, depth: usize) -> bool {
 /// them together. That is worth it where many rows of A read the panel, and it does not
 /// stay in the cache that it has to come from: the second level for high tiles, the first
 /// for low ones, which take a line for fewer products.
-pub(super) fn reads_b_in_place<S: Simd>(m: usize, b: MatRef<'_>, depth: usize) -> bool {
+///
+/// Wide tiles gain more from it, above all where k is short: packed lines are aligned, and
+/// loads beside many stores. Not packed is what one strip of rows reads, or one tile of
+/// two registers, and what only several strips read, if k is not short.
+pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usize) -> bool {
     let stays = || {
-        if tile_rows::<S>() >= HIGH {
+        if shape.rows >= HIGH {
             !crowded(depth, b.row_stride(), SECOND_LEVEL_WAY)
         } else {
             2 * depth * LINE <= WAYS * FIRST_LEVEL_WAY
@@ -96,7 +106,28 @@ pub(super) fn reads_b_in_place<S: Simd>(m: usize, b: MatRef<'_>, depth: usize) -
         }
     };
     let large = b.rows().saturating_mul(b.cols()) > THIRD_LEVEL / FLOAT;
+    if shape.wide() {
+        let one_strip = m <= shape.rows && m > shape.rows / 2;
+        let one_tile = b.cols() <= 2 * LANES;
+        let several = depth >= SHALLOW && m <= SEVERAL && !large && stays();
+        return b.col_stride() == 1 && (one_strip || one_tile || several);
+    }
     b.col_stride() == 1 && (m <= FEW || !large && stays())
+}
+
+/// The shape of the tiles of a product, of those that `shape` allows.
+///
+/// Two registers at most where lines of B are not aligned, so that more registers mean more
+/// loads; and where k is long: then the panels of four do not stay in the first-level cache,
+/// and there are few stores, which four registers are for.
+pub(super) fn shape_for(shape: Shape, direct_b: bool, depth: usize) -> Shape {
+    match direct_b || depth >= DEEP {
+        true => Shape {
+            registers: shape.registers.min(2),
+            ..shape
+        },
+        false => shape,
+    }
 }
 
 /// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in

@@ -2,8 +2,8 @@
 
 use super::Blocking;
 use super::block::Block;
-use super::blocking::{prefetches_c, reads_a_in_place, reads_b_in_place};
-use super::microkernel::{Start, reads_parts, tile_rows, turns};
+use super::blocking::{prefetches_c, reads_a_in_place, reads_b_in_place, shape_for};
+use super::microkernel::{Shape, Start, reads_parts, turns};
 use super::pack::pack_panel;
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd, TURNED};
@@ -11,6 +11,7 @@ use crate::{LANES, MatMut, MatRef, padded};
 
 /// The shapes fit together, C is not empty, and the buffers hold what `blocking` asks for.
 pub(super) struct Product<'a> {
+    pub(super) shape: Shape,
     pub(super) blocking: Blocking,
     pub(super) packed_a: &'a mut [f32],
     pub(super) packed_b: &'a mut [f32],
@@ -30,10 +31,14 @@ impl Kernel for Product<'_> {
     fn run<S: Simd>(mut self, s: S) {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
+        let wide = self.shape.wide();
         let longest = kc.min(k);
-        let direct_a = self.alpha_a == 1.0 && reads_a_in_place::<S>(self.a, longest);
-        let direct_b = self.alpha_b == 1.0 && reads_b_in_place::<S>(m, self.b, longest);
-        let turning = turns::<S>() && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
+        let direct_a = self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
+        let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
+        let shape = shape_for(self.shape, direct_b, longest);
+        // Wide tiles leave no registers to turn lines in.
+        let turning =
+            turns::<S>() && !wide && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
         let prefetch = prefetches_c(m, n, longest);
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 
@@ -51,7 +56,9 @@ impl Kernel for Product<'_> {
                     (false, _) => 0,
                 };
                 let turned = if turning && depth >= TURNED { whole } else { 0 };
-                for first in (in_place.max(turned)..columns).step_by(LANES) {
+                // What wide tiles need is packed just before it is used, to find it in the caches.
+                let ahead = if wide { columns } else { in_place.max(turned) };
+                for first in (ahead..columns).step_by(LANES) {
                     let panel = b.col_range(first, columns.min(first + LANES)).transposed();
                     let packed = &mut packed_b[first * depth..][..LANES * depth];
                     pack_panel(s, self.alpha_b, panel, LANES, packed);
@@ -60,18 +67,20 @@ impl Kernel for Product<'_> {
                 for (i, rows) in even_parts(m, mc) {
                     let a = self.a.row_range(i, i + rows).col_range(p, p + depth);
                     if !direct_a {
-                        for (first, height) in even_parts(rows, tile_rows::<S>()) {
+                        for (first, height) in even_parts(rows, shape.rows) {
                             let panel = a.row_range(first, first + height);
                             let packed = &mut self.packed_a[first * depth..][..height * depth];
                             pack_panel(s, self.alpha_a, panel, height, packed);
                         }
                     }
                     let mut block = Block {
+                        shape,
                         a,
                         packed_a: (!direct_a).then_some(&*self.packed_a),
                         b,
                         in_place,
                         turning: if i == 0 { turned } else { 0 },
+                        to_pack: (wide && i == 0).then_some(self.alpha_b),
                         packed_b,
                         c: self
                             .c
