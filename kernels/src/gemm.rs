@@ -36,9 +36,12 @@
 
 mod block;
 mod blocking;
+mod direct;
+mod lines;
 mod microkernel;
 mod pack;
 mod product;
+mod shape;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -48,8 +51,9 @@ pub use shared::SharedGemm;
 
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedBuffer, Isa, MatMut, MatRef, padded};
-use microkernel::{Shape, Start};
+use microkernel::Start;
 use product::Product;
+use shape::Shape;
 use std::collections::TryReserveError;
 
 /// Multiplies matrices; holds the memory that it takes, so a call allocates nothing.

@@ -1,7 +1,9 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
-use super::microkernel::{Columns, MAX_COLUMNS, MAX_ROWS, Shape, Start, Tile, turns};
+use super::lines::{Columns, Rows, Source};
+use super::microkernel::{Start, Tile};
 use super::pack::pack_panel;
+use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts, turns};
 use crate::parts::lengths;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
@@ -23,6 +25,13 @@ pub(super) struct Block<'a> {
     /// If the columns of B from `in_place` on are yet to be packed: times this, before the
     /// first tile that needs them.
     pub(super) to_pack: Option<f32>,
+    /// Whether no other block needs them: all are packed to one place then, which stays in the
+    /// first-level cache.
+    pub(super) alone: bool,
+    /// Whether that tile does it itself, if it has two registers.
+    pub(super) beside: bool,
+    /// Whether what is read in place is asked for in advance.
+    pub(super) ahead: bool,
     /// B in panels of 16 columns, of which those that are not mentioned above are there.
     pub(super) packed_b: &'a mut [f32],
     pub(super) c: *mut f32,
@@ -46,7 +55,8 @@ struct Run {
     column: usize,
     registers: usize,
     count: usize,
-    turning: bool,
+    /// Whether the tile packs its panels of B.
+    packing: bool,
 }
 
 impl Block<'_> {
@@ -58,6 +68,7 @@ impl Block<'_> {
     /// - `turning` > 0 only if columns of B are contiguous and have at least `TURNED`
     ///   elements; it is at most b.cols(), and a multiple of 16. It is 0 unless the
     ///   instruction set `turns` and the `shape` has one register.
+    /// - `beside` only if rows of B are contiguous.
     /// - `packed_a` and `packed_b` hold what is said of them, or places for it.
     /// - The instruction set has tiles of this `shape`.
     #[inline(always)]
@@ -67,7 +78,11 @@ impl Block<'_> {
         let mut column = 0;
         while column < self.b.cols() {
             let registers = self.registers(column);
-            if column >= self.in_place {
+            let beside = self.beside
+                && column >= self.in_place
+                && registers == 2
+                && (reads_parts::<S>() || column + 2 * LANES <= self.b.cols());
+            if !beside && column >= self.in_place {
                 self.pack(s, column, column + registers * LANES);
             }
             // Loop 1: strips of up to mr rows, all about as high, each of one or two tiles.
@@ -75,8 +90,9 @@ impl Block<'_> {
                 let mut done = 0;
                 while done < strips {
                     let strip = first + done * height;
-                    let turning = turns::<S>() && strip == 0 && column < self.turning;
-                    let count = match turning || self.prefetch || !self.contiguous() {
+                    let turning = turns::<S>() && column < self.turning;
+                    let packing = strip == 0 && (turning || beside);
+                    let count = match packing || self.prefetch || !self.contiguous() {
                         true => 1,
                         false => strips - done,
                     };
@@ -89,7 +105,7 @@ impl Block<'_> {
                             column,
                             registers,
                             count,
-                            turning,
+                            packing,
                         };
                         if rows > 0 {
                             // SAFETY: passed on; the tiles lie inside the block.
@@ -114,8 +130,18 @@ impl Block<'_> {
         let to = to.min(self.b.cols());
         for first in (from..to).step_by(LANES) {
             let panel = self.b.col_range(first, to.min(first + LANES)).transposed();
-            let packed = &mut self.packed_b[first * depth..][..LANES * depth];
+            let place = self.place(from) + (first - from) * depth;
+            let packed = &mut self.packed_b[place..][..LANES * depth];
             pack_panel(s, scale, panel, LANES, packed);
+        }
+    }
+
+    /// Where the panels that begin with `column` are packed.
+    #[inline(always)]
+    fn place(&self, column: usize) -> usize {
+        match self.alone {
+            true => 0,
+            false => column * self.b.rows(),
         }
     }
 
@@ -140,7 +166,7 @@ impl Block<'_> {
         columns.div_ceil(LANES).min(self.shape.registers)
     }
 
-    /// Only one tile if the panel of B has to be turned for it, or C is not contiguous.
+    /// Only one tile if it packs its panels of B, or C is not contiguous.
     ///
     /// # Safety
     /// As [`Block::run`]; the tiles are some of those that it goes through.
@@ -174,7 +200,8 @@ impl Block<'_> {
                 (b, self.b.row_stride(), LANES)
             }
             false => {
-                let panel = &mut self.packed_b[column * depth..];
+                let place = self.place(column);
+                let panel = &mut self.packed_b[place..];
                 (panel.as_mut_ptr().cast_const(), LANES, LANES * depth)
             }
         };
@@ -201,6 +228,7 @@ impl Block<'_> {
             c_row: self.row_stride,
             c_tile: height * self.row_stride,
             start: self.start,
+            ahead: self.ahead && column < self.in_place,
         };
         let mut scratch;
         if !self.contiguous() {
@@ -215,13 +243,18 @@ impl Block<'_> {
         // lines, in B or packed, or to be packed from columns of B (contract), all of them in
         // the same way (`end`); C or the scratch tile is valid for `rows` rows of `columns`.
         unsafe {
-            if run.turning {
-                let stride = self.b.col_stride();
-                let ptr = self.b.as_ptr().add(column * stride);
-                tile.run_turning(s, rows, Columns { ptr, stride });
-            } else {
-                tile.run(s, rows);
-            }
+            let from = match run.packing {
+                true if registers == 2 => Source::Rows(Rows {
+                    ptr: self.b.as_ptr().add(column),
+                    stride: self.b.row_stride(),
+                }),
+                true => Source::Columns(Columns {
+                    ptr: self.b.as_ptr().add(column * self.b.col_stride()),
+                    stride: self.b.col_stride(),
+                }),
+                false => Source::There,
+            };
+            tile.run(s, rows, from);
             if !self.contiguous() {
                 c.scatter(rows, columns, tile.c);
             }
@@ -232,7 +265,7 @@ impl Block<'_> {
 /// The parts of `even_parts(m, most)` for m > 0, those of one length together: (first row,
 /// length, how many).
 #[inline(always)]
-fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
+pub(super) fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
     // Often one: no division for that.
     let parts = match m <= most {
         true => 1,

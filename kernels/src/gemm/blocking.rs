@@ -1,6 +1,6 @@
 //! How large the pieces are that the loops cut, and which are packed.
 
-use super::microkernel::Shape;
+use super::shape::Shape;
 use crate::{LANES, MatRef};
 
 /// The sizes of the pieces, in elements. They change the speed, never the result.
@@ -34,7 +34,7 @@ const LINE: usize = 64;
 /// Rows of A that read B before its packing is paid for, whatever its strides.
 const FEW: usize = 48;
 
-/// Rows of A for which wide tiles read B where it lies, if k is not short.
+/// Rows of A that do not pay for packing B in a pass of its own, if k is not short.
 const SEVERAL: usize = 200;
 
 /// Where k is short and where it is long, to wide tiles.
@@ -93,9 +93,8 @@ pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> boo
 /// stay in the cache that it has to come from: the second level for high tiles, the first
 /// for low ones, which take a line for fewer products.
 ///
-/// Wide tiles gain more from it, above all where k is short: packed lines are aligned, and
-/// loads beside many stores. Not packed is what one strip of rows reads, or one tile of
-/// two registers, and what only several strips read, if k is not short.
+/// Wide tiles gain more from it: not packed is only what one strip of rows reads, or what one
+/// tile of two registers goes through.
 pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usize) -> bool {
     let stays = || {
         if shape.rows >= HIGH {
@@ -109,25 +108,35 @@ pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usi
     if shape.wide() {
         let one_strip = m <= shape.rows && m > shape.rows / 2;
         let one_tile = b.cols() <= 2 * LANES;
-        let several = depth >= SHALLOW && m <= SEVERAL && !large && stays();
-        return b.col_stride() == 1 && (one_strip || one_tile || several);
+        return b.col_stride() == 1 && (one_strip || one_tile);
     }
     b.col_stride() == 1 && (m <= FEW || !large && stays())
 }
 
-/// The shape of the tiles of a product, of those that `shape` allows.
-///
-/// Two registers at most where lines of B are not aligned, so that more registers mean more
-/// loads; and where k is long: then the panels of four do not stay in the first-level cache,
-/// and there are few stores, which four registers are for.
-pub(super) fn shape_for(shape: Shape, direct_b: bool, depth: usize) -> Shape {
-    match direct_b || depth >= DEEP {
+/// Whether wide tiles pack B themselves, those of the first strip: where so few strips read it
+/// that packing before would take its time, and k is not short.
+pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {
+    b.col_stride() == 1 && depth >= SHALLOW && m <= SEVERAL
+}
+
+/// The shape of the tiles of a product, of those that `shape` allows: two registers at most if
+/// lines of B are `unaligned` at first, so that more registers mean more loads; and where k
+/// is long: then the panels of four do not stay in the first-level cache, and there are few
+/// stores, which four registers are for.
+pub(super) fn shape_for(shape: Shape, unaligned: bool, depth: usize) -> Shape {
+    match unaligned || depth >= DEEP {
         true => Shape {
             registers: shape.registers.min(2),
             ..shape
         },
         false => shape,
     }
+}
+
+/// Whether lines of B, depth × n and read in place, are to be asked for in advance: where
+/// they come from beyond the first-level cache.
+pub(super) fn prefetches_b(depth: usize, n: usize) -> bool {
+    depth.saturating_mul(n) > WAYS * FIRST_LEVEL_WAY / FLOAT
 }
 
 /// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in

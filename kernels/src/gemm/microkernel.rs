@@ -1,80 +1,10 @@
 //! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
+use super::lines::{Ahead, Columns, InOrder, Lines, Rows, Source};
+use super::shape::{reads_parts, turns};
 use crate::LANES;
-use crate::simd::{Simd, TURNED};
-
-/// How large tiles are: mr rows × nr columns, which are registers of 16.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    /// mr of tiles of one or two registers; those of three and four have half as many rows.
-    pub(super) rows: usize,
-    /// nr ÷ 16, at most.
-    pub(super) registers: usize,
-}
-
-impl Shape {
-    /// The shape for a core.
-    ///
-    /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1. 12 to 16 rows are
-    ///   equally fast, 8 or 18 slower. Tiles of two or three registers would need fewer
-    ///   loads, but loads are not what limits it. A narrow panel of B stays in the
-    ///   first-level cache, wastes fewer lanes at the edge, and a tile has few stores at its
-    ///   end, which pass beside the products of the next one.
-    /// - Registers that are taken whole ([`Simd::full_width`]): 6 × 4, 6 × 3, 12 × 2 and
-    ///   12 × 1. There each FMA of a tile 14 × 1 waits for the load of its element of A.
-    ///   Wider tiles share these loads; and stores to one row that lie beside each other cost
-    ///   less than stores to several rows, above all where they cross cache lines.
-    /// - AVX2 and others have room for 6 × 1.
-    #[inline(always)]
-    pub(super) fn of<S: Simd>(s: S) -> Self {
-        let (rows, registers) = match (S::REGISTERS >= 32, s.full_width()) {
-            (true, true) => (12, 4),
-            (true, false) => (14, 1),
-            (false, _) => (6, 1),
-        };
-        Self { rows, registers }
-    }
-
-    /// Whether tiles may have more than one register.
-    #[inline(always)]
-    pub(super) fn wide(self) -> bool {
-        self.registers > 1
-    }
-
-    /// nr
-    #[inline(always)]
-    pub(super) const fn columns(self) -> usize {
-        self.registers * LANES
-    }
-
-    /// The tiles of `registers` that a strip of `rows` has, as (first row, rows).
-    #[inline(always)]
-    pub(super) fn cut(rows: usize, registers: usize) -> [(usize, usize); 2] {
-        let upper = if registers > 2 {
-            rows.div_ceil(2)
-        } else {
-            rows
-        };
-        [(0, upper), (upper, rows - upper)]
-    }
-}
-
-/// Rows and columns of the largest tiles of any instruction set.
-pub(super) const MAX_ROWS: usize = 14;
-pub(super) const MAX_COLUMNS: usize = 4 * LANES;
-
-/// Whether the first lanes of a line of B are read as fast as all of them.
-#[inline(always)]
-pub(super) const fn reads_parts<S: Simd>() -> bool {
-    S::REGISTERS >= 32
-}
-
-/// Whether there are registers to turn lines of B beside the products.
-#[inline(always)]
-pub(super) const fn turns<S: Simd>() -> bool {
-    S::REGISTERS >= 32
-}
+use crate::simd::{Kernel, Simd};
 
 /// What the accumulators hold at first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,96 +56,8 @@ pub(super) struct Tile {
     /// Floats from the rows of one tile of C to those of the next.
     pub(super) c_tile: usize,
     pub(super) start: Start,
-}
-
-/// A panel of B whose columns are contiguous: where it is not packed yet, to be turned and
-/// packed on the way.
-#[derive(Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) ptr: *const f32,
-    /// Floats from one column to the next.
-    pub(super) stride: usize,
-}
-
-/// Where the lines of B come from.
-trait Lines: Copy {
-    /// The accumulators after all of k.
-    ///
-    /// # Safety
-    /// As [`Tile::run`], or [`Tile::run_turning`], with `rows` = `MR` and `registers` = `NR`.
-    unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
-        self,
-        s: S,
-        tile: &Tile,
-        acc: [[S::F; NR]; MR],
-    ) -> [[S::F; NR]; MR];
-}
-
-/// From the packed panel, or from B itself.
-#[derive(Clone, Copy)]
-struct InOrder;
-
-impl Lines for InOrder {
-    #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
-        self,
-        s: S,
-        tile: &Tile,
-        acc: [[S::F; NR]; MR],
-    ) -> [[S::F; NR]; MR] {
-        // SAFETY: passed on.
-        unsafe { tile.updates(s, 0, acc) }
-    }
-}
-
-impl Lines for Columns {
-    #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
-        self,
-        s: S,
-        tile: &Tile,
-        mut acc: [[S::F; NR]; MR],
-    ) -> [[S::F; NR]; MR] {
-        const { assert!(NR == 1) };
-        let whole = tile.depth / TURNED * TURNED;
-        for first in (0..whole).step_by(TURNED) {
-            // SAFETY: k from first to first + TURNED ≤ depth (contract).
-            unsafe {
-                let lines = self.pack(s, tile, first);
-                for (p, line) in lines.into_iter().enumerate() {
-                    acc = tile.update(s, first + p, [line; NR], acc);
-                }
-            }
-        }
-        if whole < tile.depth {
-            // SAFETY: the last TURNED of k, some of which are packed a second time; then
-            // all lines are packed.
-            unsafe {
-                self.pack(s, tile, tile.depth - TURNED);
-                acc = tile.updates(s, whole, acc);
-            }
-        }
-        acc
-    }
-}
-
-impl Columns {
-    /// Turns and packs `TURNED` of k.
-    ///
-    /// # Safety
-    /// As [`Tile::run_turning`]; `first` + `TURNED` ≤ `tile.depth`.
-    #[inline(always)]
-    unsafe fn pack<S: Simd>(self, s: S, tile: &Tile, first: usize) -> [S::F; TURNED] {
-        // SAFETY: these k exist in all 16 columns, and as lines of the packed panel.
-        unsafe {
-            let lines = s.load_turned(LANES, self.ptr.add(first), self.stride);
-            let packed = tile.b.cast_mut().add(first * LANES);
-            for (p, &line) in lines.iter().enumerate() {
-                s.store(packed.add(p * LANES), line);
-            }
-            lines
-        }
-    }
+    /// Whether tiles of two registers ask for lines of B in advance.
+    pub(super) ahead: bool,
 }
 
 /// What the accumulators of a tile hold at first, known when it is compiled: chosen at run
@@ -260,6 +102,45 @@ impl First for OfC {
     }
 }
 
+/// A call of [`Tile::run`], whose contract holds.
+struct Call {
+    tile: Tile,
+    rows: usize,
+    from: Source,
+}
+
+impl Kernel for Call {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { tile, rows, from } = self;
+        // SAFETY: only `Tile::run` makes this, with what its caller has promised.
+        unsafe {
+            match from {
+                Source::There => tile.in_order(s, rows),
+                Source::Columns(from) if turns::<S>() => tile.turning(s, rows, from),
+                Source::Rows(from) => tile.packing(s, rows, from),
+                Source::Columns(_) => unreachable!("it does not turn"),
+            }
+        }
+    }
+}
+
+/// Runs the instance of [`Tile::fixed`] for a height: there is one for each size and for each
+/// of the two starts.
+macro_rules! sizes {
+    ($tile:ident, $s:ident, $rows:ident, $lines:expr, $nr:literal: $($mr:literal)*) => {
+        match ($rows, $tile.start) {
+            $(
+                ($mr, Start::Zero) => $tile.fixed::<_, $mr, $nr>($s, $lines, Zeros),
+                ($mr, Start::Scaled(beta)) => $tile.fixed::<_, $mr, $nr>($s, $lines, OfC(beta)),
+            )*
+            _ => unreachable!("a tile of {} rows", $rows),
+        }
+    };
+}
+
 #[allow(
     clippy::needless_range_loop,
     reason = "an accumulator has the numbers of its row and register, as its address does"
@@ -268,7 +149,7 @@ impl Tile {
     /// `C ← start + a·b`, each tile `rows` high.
     ///
     /// # Safety
-    /// - `rows` and `registers` are at least 1 and at most those of a [`Shape`] for this
+    /// - `rows` and `registers` are at least 1 and at most those of a [`Shape`](super::shape::Shape) for this
     ///   instruction set; 16·(`registers` − 1) < `columns` ≤ 16·`registers`.
     /// - For each tile t < `tiles`, row i < `rows` and k < `depth` the address
     ///   `a + t·a_tile + i·a_row + k·a_col` is valid for reads of a float.
@@ -277,73 +158,78 @@ impl Tile {
     ///   instruction set [`reads_parts`].
     /// - For each tile t `c + t·c_tile` is valid for reads and writes of `rows` rows, `c_row`
     ///   apart, of `columns` floats.
+    ///
+    /// If B is not packed yet (`from`), `b` need not hold it; but
+    /// - there is one tile, and `b_row` = 16; the lines at `b` are valid for writes as well,
+    ///   of 16 floats each;
+    /// - [`Source::Columns`]: one register, 16 `columns`, a `depth` of at least 4 (`TURNED`), and
+    ///   they are valid for reads of 16 columns of `depth` floats; the instruction set
+    ///   [`turns`];
+    /// - [`Source::Rows`]: two registers, and they are valid for reads of `depth` rows of
+    ///   `columns` floats, of 32 unless the instruction set [`reads_parts`].
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, s: S, rows: usize) {
-        // One instance for each size and for each of the two starts.
-        macro_rules! sizes {
-            ($nr:literal: $($mr:literal)*) => {
-                match (rows, self.start) {
-                    $(
-                        // SAFETY: passed on.
-                        ($mr, Start::Zero) => unsafe {
-                            self.fixed::<S, $mr, $nr>(s, InOrder, Zeros)
-                        },
-                        // SAFETY: passed on.
-                        ($mr, Start::Scaled(beta)) => unsafe {
-                            self.fixed::<S, $mr, $nr>(s, InOrder, OfC(beta))
-                        },
-                    )*
-                    _ => unreachable!("a tile of {rows} rows"),
-                }
-            };
-        }
+    pub(super) unsafe fn run<S: Simd>(self, s: S, rows: usize, from: Source) {
+        let tile = self;
+        s.call(Call { tile, rows, from });
+    }
+
+    /// # Safety
+    /// As [`Tile::run`], of packed panels or B itself.
+    #[inline(always)]
+    unsafe fn in_order<S: Simd>(&self, s: S, rows: usize) {
         match (self.registers, S::REGISTERS >= 32) {
-            (1, true) => sizes!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (2, true) => sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12),
-            (3, true) => sizes!(3: 1 2 3 4 5 6),
-            (4, true) => sizes!(4: 1 2 3 4 5 6),
-            (1, false) => sizes!(1: 1 2 3 4 5 6),
+            // SAFETY: passed on, as in the other branches.
+            (1, true) => unsafe {
+                sizes!(self, s, rows, InOrder, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+            },
+            // SAFETY: as above.
+            (2, true) if self.ahead => unsafe {
+                sizes!(self, s, rows, Ahead, 2: 1 2 3 4 5 6 7 8 9 10 11 12)
+            },
+            // SAFETY: as above.
+            (2, true) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6 7 8 9 10 11 12) },
+            // SAFETY: as above.
+            (3, true) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (4, true) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (1, false) => unsafe { sizes!(self, s, rows, InOrder, 1: 1 2 3 4 5 6) },
             // For the tests, on CPUs without the other ones.
-            (2, false) if cfg!(test) => sizes!(2: 1 2 3 4 5 6),
-            (3, false) if cfg!(test) => sizes!(3: 1 2 3),
-            (4, false) if cfg!(test) => sizes!(4: 1 2 3),
+            // SAFETY: as above.
+            (2, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (3, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3) },
+            // SAFETY: as above.
+            (4, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3) },
             _ => unreachable!("a tile of {} registers", self.registers),
         }
     }
 
-    /// The same for one tile, with a panel of B that comes from `from` and is packed to `b`.
-    ///
     /// # Safety
-    /// - As [`Tile::run`], with one tile of one register, 16 `columns`, a `depth` of at
-    ///   least `TURNED`, `b_row` = 16, and `b` valid for writes as well.
-    /// - `from` is valid for reads of 16 columns of `depth` floats.
-    /// - The instruction set [`turns`].
+    /// As [`Tile::run`] from columns.
     #[inline(always)]
-    pub(super) unsafe fn run_turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
-        macro_rules! sizes {
-            ($($mr:literal)*) => {
-                match (rows, self.start) {
-                    $(
-                        // SAFETY: passed on.
-                        ($mr, Start::Zero) => unsafe {
-                            self.fixed::<S, $mr, 1>(s, from, Zeros)
-                        },
-                        // SAFETY: passed on.
-                        ($mr, Start::Scaled(beta)) => unsafe {
-                            self.fixed::<S, $mr, 1>(s, from, OfC(beta))
-                        },
-                    )*
-                    _ => unreachable!("a tile of {rows} rows"),
-                }
-            };
+    unsafe fn turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
+        // SAFETY: passed on.
+        unsafe { sizes!(self, s, rows, from, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14) }
+    }
+
+    /// # Safety
+    /// As [`Tile::run`] from rows.
+    #[inline(always)]
+    unsafe fn packing<S: Simd>(&self, s: S, rows: usize, from: Rows) {
+        match S::REGISTERS >= 32 {
+            // SAFETY: passed on.
+            true => unsafe { sizes!(self, s, rows, from, 2: 1 2 3 4 5 6 7 8 9 10 11 12) },
+            // SAFETY: passed on.
+            false if cfg!(test) => unsafe { sizes!(self, s, rows, from, 2: 1 2 3 4 5 6) },
+            false => unreachable!("a tile of two registers"),
         }
-        sizes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
     }
 
     /// The tiles one after the other.
     ///
     /// # Safety
-    /// As [`Tile::run`] or [`Tile::run_turning`] with `rows` = `MR` and `registers` = `NR`.
+    /// As [`Tile::run`] with `rows` = `MR` and `registers` = `NR`.
     #[inline(always)]
     unsafe fn fixed<S: Simd, const MR: usize, const NR: usize>(
         &self,
@@ -369,7 +255,7 @@ impl Tile {
     /// # Safety
     /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`; `from` ≤ `depth`.
     #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
+    pub(super) unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
         &self,
         s: S,
         from: usize,
@@ -378,18 +264,38 @@ impl Tile {
         for k in from..self.depth {
             // SAFETY: k < depth (contract).
             unsafe {
-                let mut line = [s.zero(); NR];
-                for j in 0..NR {
-                    let b = self.b.add(j * self.b_panel + k * self.b_row);
-                    line[j] = match j == NR - 1 && reads_parts::<S>() {
-                        true => s.load_first(self.columns - j * LANES, b),
-                        false => s.load(b),
-                    };
-                }
+                let line = self.line(s, self.b.add(k * self.b_row), self.b_panel);
                 acc = self.update(s, k, line, acc);
             }
         }
         acc
+    }
+
+    /// The line of B at `b`, with `panel` floats from what one register has of it to what the
+    /// next one has.
+    ///
+    /// # Safety
+    /// `b` is valid for reads of it: 16 floats for each register, for the last one as many as
+    /// there are columns, if the instruction set [`reads_parts`].
+    #[inline(always)]
+    pub(super) unsafe fn line<S: Simd, const NR: usize>(
+        &self,
+        s: S,
+        b: *const f32,
+        panel: usize,
+    ) -> [S::F; NR] {
+        let mut line = [s.zero(); NR];
+        for j in 0..NR {
+            // SAFETY: passed on; the last register has the columns beyond 16·(NR − 1).
+            line[j] = unsafe {
+                let b = b.add(j * panel);
+                match j == NR - 1 && reads_parts::<S>() {
+                    true => s.load_first(self.columns - j * LANES, b),
+                    false => s.load(b),
+                }
+            };
+        }
+        line
     }
 
     /// One rank-1 update, of `line` of B and the elements of A for this `k`.
@@ -397,7 +303,7 @@ impl Tile {
     /// # Safety
     /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`; `k` < `depth`.
     #[inline(always)]
-    unsafe fn update<S: Simd, const MR: usize, const NR: usize>(
+    pub(super) unsafe fn update<S: Simd, const MR: usize, const NR: usize>(
         &self,
         s: S,
         k: usize,

@@ -2,9 +2,12 @@
 
 use super::Blocking;
 use super::block::Block;
-use super::blocking::{prefetches_c, reads_a_in_place, reads_b_in_place, shape_for};
-use super::microkernel::{Shape, Start, reads_parts, turns};
+use super::blocking::{
+    packs_b_beside, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place, shape_for,
+};
+use super::microkernel::Start;
 use super::pack::pack_panel;
+use super::shape::{Shape, reads_parts, turns};
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd, TURNED};
 use crate::{LANES, MatMut, MatRef, padded};
@@ -29,13 +32,17 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
+        if self.is_direct::<S>() {
+            return self.run_directly(s);
+        }
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
         let wide = self.shape.wide();
         let longest = kc.min(k);
         let direct_a = self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
         let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
-        let shape = shape_for(self.shape, direct_b, longest);
+        let beside = wide && self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
+        let shape = shape_for(self.shape, direct_b || beside, longest);
         // Wide tiles leave no registers to turn lines in.
         let turning =
             turns::<S>() && !wide && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
@@ -81,6 +88,9 @@ impl Kernel for Product<'_> {
                         in_place,
                         turning: if i == 0 { turned } else { 0 },
                         to_pack: (wide && i == 0).then_some(self.alpha_b),
+                        alone: wide && rows == m,
+                        beside: beside && i == 0,
+                        ahead: wide && prefetches_b(depth, columns),
                         packed_b,
                         c: self
                             .c

@@ -1,6 +1,6 @@
 //! Matrix products that a team shares.
 
-use super::microkernel::Shape;
+use super::shape::Shape;
 use super::{Gemm, ShapeOf};
 use crate::team::Team;
 use crate::{Isa, MatMut, MatRef};

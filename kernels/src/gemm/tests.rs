@@ -246,13 +246,16 @@ fn default_engines() -> Vec<Gemm> {
 #[test]
 fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
-    let (m, k, n) = (31, 300, 83);
-    for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
-        for order_b in [Order::CrowdedRows, Order::CrowdedColumns] {
-            let a = Stored::new(m, k, order_a, 1);
-            let b = Stored::new(k, n, order_b, 2);
-            let c = Stored::new(m, n, Order::Rows, 3);
-            check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    let (k, n) = (300, 83);
+    // Rows of one strip, which read B where it lies, and of several.
+    for m in [9, 31] {
+        for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
+            for order_b in [Order::CrowdedRows, Order::CrowdedColumns, Order::Rows] {
+                let a = Stored::new(m, k, order_a, 1);
+                let b = Stored::new(k, n, order_b, 2);
+                let c = Stored::new(m, n, Order::Rows, 3);
+                check(&mut engines, 1.0, &a, &b, 1.0, &c);
+            }
         }
     }
 }
