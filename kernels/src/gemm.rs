@@ -8,17 +8,22 @@
 //! loop 5  nc columns of B and C       a piece of B and of C that fits the third-level cache
 //! loop 4    kc of k                   kc × nc of B                        -> third level
 //! loop 3      mc rows of A and C      mc × kc of A                        -> second level
-//! loop 2        16 columns            kc × 16 of B, a panel               -> first level
+//! loop 2        nr columns            kc × nr of B, panels of 16 columns  -> first level
 //! loop 1          mr rows             mr × kc of A, streamed from the second level
-//!                   microkernel       mr × 16 of C in registers, one rank-1 update for each k
+//!                   microkernel       mr × nr of C in registers, one rank-1 update for each k
 //! ```
+//!
+//! How large mr and nr are depends on the core: nr is 16, a register, or several of them
+//! where the units are as wide as the registers (`shape`).
 //!
 //! A and B are read where they lie, as long as they lie well: then copying them ("packing",
 //! so that the microkernel reads in a straight line) costs more than it saves. Packed are
 //! operands whose strides make them collide in the caches, those without a contiguous
 //! direction, a B too large for the caches that many rows of A need, and what α is
 //! multiplied into. A B with contiguous columns is turned on the way: the first tile that
-//! needs a panel packs it beside its own products.
+//! needs a panel packs it beside its own products. Wider tiles, of more than one register,
+//! gain more from aligned lines, and pack more: just before the first tile that needs a
+//! panel, or, if only few rows of A follow, beside its products too.
 //!
 //! # The bits
 //!
@@ -91,7 +96,7 @@ impl Gemm {
     /// If the memory cannot be had.
     pub fn new(isa: Isa) -> Result<Self, TryReserveError> {
         let shape = isa.dispatch(ShapeOf);
-        Self::with_blocking(isa, Blocking::for_tile(shape.rows, shape.columns()))
+        Self::with_blocking(isa, Blocking::for_shape(shape))
     }
 
     /// With block sizes of one's own. The result is the same to the last bit.

@@ -92,7 +92,7 @@ impl Block<'_> {
                     let strip = first + done * height;
                     let turning = turns::<S>() && column < self.turning;
                     let packing = strip == 0 && (turning || beside);
-                    let count = match packing || self.prefetch || !self.contiguous() {
+                    let count = match packing || !self.contiguous() {
                         true => 1,
                         false => strips - done,
                     };
@@ -228,6 +228,7 @@ impl Block<'_> {
             c_row: self.row_stride,
             c_tile: height * self.row_stride,
             start: self.start,
+            prefetch: self.prefetch && self.contiguous(),
             ahead: self.ahead && column < self.in_place,
         };
         let mut scratch;
@@ -236,8 +237,6 @@ impl Block<'_> {
             // SAFETY: this part of C is valid (contract).
             unsafe { c.gather(rows, columns, self.start, &mut scratch) };
             (tile.c, tile.c_row) = (scratch.as_mut_ptr().cast(), MAX_COLUMNS);
-        } else if self.prefetch {
-            c.prefetch(s, height, rows, registers);
         }
         // SAFETY: A and its packed panels have these rows; `b` begins panels of `depth`
         // lines, in B or packed, or to be packed from columns of B (contract), all of them in
@@ -287,19 +286,6 @@ struct Elements {
 }
 
 impl Elements {
-    /// Asks for `rows` rows, so many `registers` wide, that are `below` these. A register may
-    /// lie in two cache lines.
-    #[inline(always)]
-    fn prefetch<S: Simd>(self, s: S, below: usize, rows: usize, registers: usize) {
-        for r in below..below + rows {
-            let row = self.ptr.wrapping_add(r * self.row_stride);
-            for j in 0..registers {
-                s.prefetch(row.wrapping_add(j * LANES));
-            }
-            s.prefetch(row.wrapping_add(registers * LANES - 1));
-        }
-    }
-
     /// Copies to lines of `scratch`, unless C is not to be read.
     ///
     /// # Safety

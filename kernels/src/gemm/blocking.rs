@@ -24,6 +24,9 @@ const DEPTH: usize = 512;
 const SECOND_LEVEL: usize = 512 << 10;
 const THIRD_LEVEL: usize = 4 << 20;
 
+/// The second level of cores with wide tiles.
+const WIDE_SECOND_LEVEL: usize = 1 << 20;
+
 /// A cache of so many bytes in each way, 8 ways: addresses that are multiples of these
 /// bytes apart share one set, which holds 8 lines.
 const FIRST_LEVEL_WAY: usize = 4 << 10;
@@ -36,6 +39,9 @@ const FEW: usize = 48;
 
 /// Rows of A that do not pay for packing B in a pass of its own, if k is not short.
 const SEVERAL: usize = 200;
+
+/// Elements of a B that takes a small part of the first-level cache.
+const NEAR: usize = (16 << 10) / FLOAT;
 
 /// Where k is short and where it is long, to wide tiles.
 const SHALLOW: usize = 25;
@@ -55,10 +61,23 @@ impl Blocking {
     /// - mc: the block of A (mc × kc) takes half of the second level.
     /// - nc: the packed block of B (kc × nc) takes half of a core's share of the third.
     pub fn for_tile(mr: usize, nr: usize) -> Self {
+        Self::with_second_level(SECOND_LEVEL, mr, nr)
+    }
+
+    /// For tiles of a shape, and the caches of cores that have it.
+    pub(super) fn for_shape(shape: Shape) -> Self {
+        let second_level = match shape.wide() {
+            true => WIDE_SECOND_LEVEL,
+            false => SECOND_LEVEL,
+        };
+        Self::with_second_level(second_level, shape.rows, shape.columns())
+    }
+
+    fn with_second_level(second_level: usize, mr: usize, nr: usize) -> Self {
         let kc = DEPTH;
         let whole = |bytes: usize, tile: usize| (bytes / (kc * FLOAT) / tile).max(1) * tile;
         Self {
-            mc: whole(SECOND_LEVEL / 2, mr),
+            mc: whole(second_level / 2, mr),
             kc,
             nc: whole(THIRD_LEVEL / 2, nr),
         }
@@ -94,7 +113,7 @@ pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> boo
 /// for low ones, which take a line for fewer products.
 ///
 /// Wide tiles gain more from it: not packed is only what one strip of rows reads, or what one
-/// tile of two registers goes through.
+/// tile of two registers goes through, or lines that are aligned and stay near anyway.
 pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usize) -> bool {
     let stays = || {
         if shape.rows >= HIGH {
@@ -108,7 +127,9 @@ pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usi
     if shape.wide() {
         let one_strip = m <= shape.rows && m > shape.rows / 2;
         let one_tile = b.cols() <= 2 * LANES;
-        return b.col_stride() == 1 && (one_strip || one_tile);
+        let aligned = b.row_stride().is_multiple_of(LANES);
+        let near = depth >= SHALLOW && aligned && depth * b.cols() <= NEAR;
+        return b.col_stride() == 1 && (one_strip || one_tile || near);
     }
     b.col_stride() == 1 && (m <= FEW || !large && stays())
 }
@@ -119,17 +140,26 @@ pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {
     b.col_stride() == 1 && depth >= SHALLOW && m <= SEVERAL
 }
 
-/// The shape of the tiles of a product, of those that `shape` allows: two registers at most if
-/// lines of B are `unaligned` at first, so that more registers mean more loads; and where k
-/// is long: then the panels of four do not stay in the first-level cache, and there are few
-/// stores, which four registers are for.
-pub(super) fn shape_for(shape: Shape, unaligned: bool, depth: usize) -> Shape {
-    match unaligned || depth >= DEEP {
-        true => Shape {
-            registers: shape.registers.min(2),
-            ..shape
-        },
-        false => shape,
+/// The shape of the tiles of a product m × k × n, of those that `shape` allows, and how much of k
+/// they go through at a time, `kc` at most.
+///
+/// Wide tiles have two registers if lines of B are `unaligned` at first, so that more registers
+/// mean more loads; and where k is long and C large: then C had better be read and written
+/// seldom. Otherwise they have four, and their panels stay in the first-level cache.
+pub(super) fn cut(
+    shape: Shape,
+    unaligned: bool,
+    kc: usize,
+    (m, k, n): (usize, usize, usize),
+) -> (Shape, usize) {
+    let large = k >= DEEP && m.saturating_mul(n) > WIDE_SECOND_LEVEL / FLOAT;
+    if shape.wide() && (unaligned || large) {
+        let registers = 2;
+        (Shape { registers, ..shape }, kc)
+    } else if shape.wide() && k >= DEEP {
+        (shape, kc.min(DEEP / 2))
+    } else {
+        (shape, kc)
     }
 }
 

@@ -64,6 +64,7 @@ impl Product<'_> {
                     c_row,
                     c_tile: rows * c_row,
                     start: self.start,
+                    prefetch: false,
                     ahead,
                 };
                 // SAFETY: the strips are the rows of A and C, of at most as many rows as

@@ -119,7 +119,7 @@ impl Lines for Rows {
 
 /// Asks for the cache lines of `NR` registers at `p`, wherever they begin.
 #[inline(always)]
-fn prefetch<S: Simd, const NR: usize>(s: S, p: *const f32) {
+pub(super) fn prefetch<S: Simd, const NR: usize>(s: S, p: *const f32) {
     for j in 0..NR {
         s.prefetch(p.wrapping_add(j * LANES));
     }

@@ -1,7 +1,7 @@
 //! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
-use super::lines::{Ahead, Columns, InOrder, Lines, Rows, Source};
+use super::lines::{Ahead, Columns, InOrder, Lines, Rows, Source, prefetch};
 use super::shape::{reads_parts, turns};
 use crate::LANES;
 use crate::simd::{Kernel, Simd};
@@ -56,6 +56,8 @@ pub(super) struct Tile {
     /// Floats from the rows of one tile of C to those of the next.
     pub(super) c_tile: usize,
     pub(super) start: Start,
+    /// Whether each tile of C is asked for while the one above it is computed.
+    pub(super) prefetch: bool,
     /// Whether tiles of two registers ask for lines of B in advance.
     pub(super) ahead: bool,
 }
@@ -239,6 +241,12 @@ impl Tile {
     ) {
         let mut tile = *self;
         for _ in 0..self.tiles {
+            if self.prefetch {
+                let below = tile.c.wrapping_add(tile.c_tile);
+                for i in 0..MR {
+                    prefetch::<S, NR>(s, below.wrapping_add(i * tile.c_row));
+                }
+            }
             // SAFETY: passed on, for the first of the tiles that are left.
             unsafe {
                 let acc = first.of::<S, MR, NR>(s, &tile);

@@ -3,7 +3,7 @@
 use super::Blocking;
 use super::block::Block;
 use super::blocking::{
-    packs_b_beside, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place, shape_for,
+    cut, packs_b_beside, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place,
 };
 use super::microkernel::Start;
 use super::pack::pack_panel;
@@ -42,11 +42,11 @@ impl Kernel for Product<'_> {
         let direct_a = self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
         let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
         let beside = wide && self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
-        let shape = shape_for(self.shape, direct_b || beside, longest);
+        let (shape, kc) = cut(self.shape, direct_b || beside, kc, (m, k, n));
         // Wide tiles leave no registers to turn lines in.
         let turning =
             turns::<S>() && !wide && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
-        let prefetch = prefetches_c(m, n, longest);
+        let prefetch = prefetches_c(m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 
         // Loop 5: nc columns of B and C.
