@@ -7,7 +7,7 @@ use super::blocking::{prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_p
 use super::lines::Source;
 use super::microkernel::Tile;
 use super::product::Product;
-use super::shape::reads_parts;
+use super::shape::{MAX_ROWS, reads_parts};
 use crate::LANES;
 use crate::simd::Simd;
 
@@ -22,7 +22,7 @@ impl Product<'_> {
         let Blocking { mc, kc, nc } = self.blocking;
         self.shape.wide()
             && reads_parts::<S>()
-            && (m <= mc && k <= kc && n <= nc)
+            && (m.saturating_mul(k) <= mc.saturating_mul(kc) && k <= kc && n <= nc)
             && self.alpha_a == 1.0
             && self.alpha_b == 1.0
             && self.c.col_stride() == 1
@@ -41,7 +41,12 @@ impl Product<'_> {
         let (b_row, c_row) = (self.b.row_stride(), self.c.row_stride());
         let (a, b, c) = (self.a.as_ptr(), self.b.as_ptr(), self.c.as_mut_ptr());
         let ahead = prefetches_b(depth, n);
-        let strips = strips(self.a.rows(), self.shape.rows);
+        let most = if n <= LANES {
+            MAX_ROWS
+        } else {
+            self.shape.rows
+        };
+        let strips = strips(self.a.rows(), most);
         for column in (0..n).step_by(REGISTERS * LANES) {
             let columns = (n - column).min(REGISTERS * LANES);
             for (first, rows, tiles) in strips {
@@ -68,7 +73,7 @@ impl Product<'_> {
                     ahead,
                 };
                 // SAFETY: the strips are the rows of A and C, of at most as many rows as
-                // tiles of this shape; `columns` are some of those of B and C, whose rows
+                // tiles of this shape, or of one register; `columns` are some of those of B and C, whose rows
                 // are contiguous; C is borrowed exclusively. The instruction set reads parts
                 // of lines, and has tiles of this shape.
                 unsafe { tile.run(s, rows, Source::There) };

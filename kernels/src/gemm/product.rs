@@ -46,6 +46,11 @@ impl Kernel for Product<'_> {
         // Wide tiles leave no registers to turn lines in.
         let turning =
             turns::<S>() && !wide && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
+        // Less of k, more rows.
+        let mc = match wide {
+            true => mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1),
+            false => mc,
+        };
         let prefetch = prefetches_c(m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 

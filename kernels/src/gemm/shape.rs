@@ -59,7 +59,8 @@ impl Shape {
     }
 }
 
-/// Rows and columns of the largest tiles of any instruction set.
+/// Rows and columns of the largest tiles of any shape. Those of one register have 14 rows on
+/// all that reads parts.
 pub(super) const MAX_ROWS: usize = 14;
 pub(super) const MAX_COLUMNS: usize = 4 * LANES;
 

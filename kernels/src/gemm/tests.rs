@@ -263,11 +263,13 @@ fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
 #[test]
 fn a_large_c_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
-    let (m, k, n) = (365, 256, 370);
-    let a = Stored::new(m, k, Order::Rows, 1);
-    let b = Stored::new(k, n, Order::Rows, 2);
-    let c = Stored::new(m, n, Order::Rows, 3);
-    check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    // Larger than the second-level cache of cores with narrow tiles, and with wide ones.
+    for (m, k, n) in [(365, 256, 370), (561, 257, 470)] {
+        let a = Stored::new(m, k, Order::Rows, 1);
+        let b = Stored::new(k, n, Order::Rows, 2);
+        let c = Stored::new(m, n, Order::Rows, 3);
+        check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    }
 }
 
 /// |rounded − exact| of one element, at most: k FMAs, α·a and β·c round once each, by
