@@ -44,6 +44,7 @@ mod blocking;
 mod direct;
 mod lines;
 mod microkernel;
+mod narrow;
 mod pack;
 mod product;
 mod shape;
@@ -56,6 +57,7 @@ pub use shared::SharedGemm;
 
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedBuffer, Isa, MatMut, MatRef, padded};
+use blocking::suits_narrow_tiles;
 use microkernel::Start;
 use product::Product;
 use shape::Shape;
@@ -152,18 +154,34 @@ impl Gemm {
         } else {
             (a, b, alpha, 1.0, c)
         };
-        self.isa.dispatch(Product {
-            shape: self.shape,
-            blocking: self.blocking,
-            packed_a: &mut self.a,
-            packed_b: &mut self.b,
-            a,
-            b,
-            c,
-            alpha_a,
-            alpha_b,
-            start: Start::with_beta(beta),
-        });
+        let (blocking, start) = (self.blocking, Start::with_beta(beta));
+        let (packed_a, packed_b) = (&mut *self.a, &mut *self.b);
+        if self.shape.wide() && !suits_narrow_tiles(a.rows(), b) {
+            self.isa.dispatch(Product {
+                shape: self.shape,
+                blocking,
+                packed_a,
+                packed_b,
+                a,
+                b,
+                c,
+                alpha_a,
+                alpha_b,
+                start,
+            });
+        } else {
+            self.isa.dispatch(narrow::Product {
+                blocking,
+                packed_a,
+                packed_b,
+                a,
+                b,
+                c,
+                alpha_a,
+                alpha_b,
+                start,
+            });
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
-use super::lines::{Columns, Rows, Source};
+use super::lines::{Rows, Source};
 use super::microkernel::{Start, Tile};
 use super::pack::pack_panel;
-use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts, turns};
+use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts};
 use crate::parts::lengths;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
@@ -20,8 +20,6 @@ pub(super) struct Block<'a> {
     pub(super) b: MatRef<'a>,
     /// The columns of B up to here are read where they lie.
     pub(super) in_place: usize,
-    /// The columns of B up to here are packed by the first tiles that need them.
-    pub(super) turning: usize,
     /// If the columns of B from `in_place` on are yet to be packed: times this, before the
     /// first tile that needs them.
     pub(super) to_pack: Option<f32>,
@@ -65,9 +63,6 @@ impl Block<'_> {
     ///   no two of which share an address.
     /// - `in_place` > 0 only if rows of B are contiguous; it is at most b.cols(), and a
     ///   multiple of 16 unless the instruction set `reads_parts`.
-    /// - `turning` > 0 only if columns of B are contiguous and have at least `TURNED`
-    ///   elements; it is at most b.cols(), and a multiple of 16. It is 0 unless the
-    ///   instruction set `turns` and the `shape` has one register.
     /// - `beside` only if rows of B are contiguous.
     /// - `packed_a` and `packed_b` hold what is said of them, or places for it.
     /// - The instruction set has tiles of this `shape`.
@@ -90,8 +85,7 @@ impl Block<'_> {
                 let mut done = 0;
                 while done < strips {
                     let strip = first + done * height;
-                    let turning = turns::<S>() && column < self.turning;
-                    let packing = strip == 0 && (turning || beside);
+                    let packing = beside && strip == 0;
                     let count = match packing || !self.contiguous() {
                         true => 1,
                         false => strips - done,
@@ -154,7 +148,7 @@ impl Block<'_> {
     /// Where the columns of B end that come the same way as `column`.
     #[inline(always)]
     fn end(&self, column: usize) -> usize {
-        let ends = [self.in_place, self.turning, self.b.cols()];
+        let ends = [self.in_place, self.b.cols()];
         let end = ends.into_iter().find(|&end| column < end);
         end.unwrap_or(column)
     }
@@ -239,17 +233,13 @@ impl Block<'_> {
             (tile.c, tile.c_row) = (scratch.as_mut_ptr().cast(), MAX_COLUMNS);
         }
         // SAFETY: A and its packed panels have these rows; `b` begins panels of `depth`
-        // lines, in B or packed, or to be packed from columns of B (contract), all of them in
+        // lines, in B or packed, or to be packed from rows of B (contract), all of them in
         // the same way (`end`); C or the scratch tile is valid for `rows` rows of `columns`.
         unsafe {
             let from = match run.packing {
-                true if registers == 2 => Source::Rows(Rows {
+                true => Source::Rows(Rows {
                     ptr: self.b.as_ptr().add(column),
                     stride: self.b.row_stride(),
-                }),
-                true => Source::Columns(Columns {
-                    ptr: self.b.as_ptr().add(column * self.b.col_stride()),
-                    stride: self.b.col_stride(),
                 }),
                 false => Source::There,
             };

@@ -134,6 +134,17 @@ pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usi
     b.col_stride() == 1 && (m <= FEW || !large && stays())
 }
 
+/// Whether narrow tiles do for `m` rows of A as well as wide ones, or better: where a line of B
+/// is a single register, and where one strip of rows needs B turned, which only they do
+/// beside their products.
+pub(super) fn suits_narrow_tiles(m: usize, b: MatRef<'_>) -> bool {
+    let one_strip = m <= Shape::NARROW_ROWS;
+    match one_strip {
+        true => b.row_stride() == 1 && b.col_stride() != 1,
+        false => b.cols() <= LANES,
+    }
+}
+
 /// Whether wide tiles pack B themselves, those of the first strip: where so few strips read it
 /// that packing before would take its time, and k is not short.
 pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {

@@ -20,8 +20,7 @@ impl Product<'_> {
     pub(super) fn is_direct<S: Simd>(&self) -> bool {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
-        self.shape.wide()
-            && reads_parts::<S>()
+        reads_parts::<S>()
             && (m.saturating_mul(k) <= mc.saturating_mul(kc) && k <= kc && n <= nc)
             && self.alpha_a == 1.0
             && self.alpha_b == 1.0

@@ -2,16 +2,7 @@
 
 use super::microkernel::Tile;
 use crate::LANES;
-use crate::simd::{Simd, TURNED};
-
-/// A panel of B whose columns are contiguous: where it is not packed yet, to be turned and
-/// packed on the way.
-#[derive(Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) ptr: *const f32,
-    /// Floats from one column to the next.
-    pub(super) stride: usize,
-}
+use crate::simd::Simd;
 
 /// Panels of B whose rows are contiguous: where they are not packed yet, to be packed on the
 /// way.
@@ -27,7 +18,6 @@ pub(super) struct Rows {
 pub(super) enum Source {
     /// They are packed, or B itself serves.
     There,
-    Columns(Columns),
     Rows(Rows),
 }
 
@@ -124,54 +114,4 @@ pub(super) fn prefetch<S: Simd, const NR: usize>(s: S, p: *const f32) {
         s.prefetch(p.wrapping_add(j * LANES));
     }
     s.prefetch(p.wrapping_add(NR * LANES - 1));
-}
-
-impl Lines for Columns {
-    #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
-        self,
-        s: S,
-        tile: &Tile,
-        mut acc: [[S::F; NR]; MR],
-    ) -> [[S::F; NR]; MR] {
-        const { assert!(NR == 1) };
-        let whole = tile.depth / TURNED * TURNED;
-        for first in (0..whole).step_by(TURNED) {
-            // SAFETY: k from first to first + TURNED ≤ depth (contract).
-            unsafe {
-                let lines = self.pack(s, tile, first);
-                for (p, line) in lines.into_iter().enumerate() {
-                    acc = tile.update(s, first + p, [line; NR], acc);
-                }
-            }
-        }
-        if whole < tile.depth {
-            // SAFETY: the last TURNED of k, some of which are packed a second time; then
-            // all lines are packed.
-            unsafe {
-                self.pack(s, tile, tile.depth - TURNED);
-                acc = tile.updates(s, whole, acc);
-            }
-        }
-        acc
-    }
-}
-
-impl Columns {
-    /// Turns and packs `TURNED` of k.
-    ///
-    /// # Safety
-    /// As [`Tile::run`] from columns; `first` + `TURNED` ≤ `tile.depth`.
-    #[inline(always)]
-    unsafe fn pack<S: Simd>(self, s: S, tile: &Tile, first: usize) -> [S::F; TURNED] {
-        // SAFETY: these k exist in all 16 columns, and as lines of the packed panel.
-        unsafe {
-            let lines = s.load_turned(LANES, self.ptr.add(first), self.stride);
-            let packed = tile.b.cast_mut().add(first * LANES);
-            for (p, &line) in lines.iter().enumerate() {
-                s.store(packed.add(p * LANES), line);
-            }
-            lines
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
-use super::lines::{Ahead, Columns, InOrder, Lines, Rows, Source, prefetch};
-use super::shape::{reads_parts, turns};
+use super::lines::{Ahead, InOrder, Lines, Rows, Source, prefetch};
+use super::shape::reads_parts;
 use crate::LANES;
 use crate::simd::{Kernel, Simd};
 
@@ -121,9 +121,7 @@ impl Kernel for Call {
         unsafe {
             match from {
                 Source::There => tile.in_order(s, rows),
-                Source::Columns(from) if turns::<S>() => tile.turning(s, rows, from),
                 Source::Rows(from) => tile.packing(s, rows, from),
-                Source::Columns(_) => unreachable!("it does not turn"),
             }
         }
     }
@@ -164,9 +162,6 @@ impl Tile {
     /// If B is not packed yet (`from`), `b` need not hold it; but
     /// - there is one tile, and `b_row` = 16; the lines at `b` are valid for writes as well,
     ///   of 16 floats each;
-    /// - [`Source::Columns`]: one register, 16 `columns`, a `depth` of at least 4 (`TURNED`), and
-    ///   they are valid for reads of 16 columns of `depth` floats; the instruction set
-    ///   [`turns`];
     /// - [`Source::Rows`]: two registers, and they are valid for reads of `depth` rows of
     ///   `columns` floats, of 32 unless the instruction set [`reads_parts`].
     #[inline(always)]
@@ -205,14 +200,6 @@ impl Tile {
             (4, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3) },
             _ => unreachable!("a tile of {} registers", self.registers),
         }
-    }
-
-    /// # Safety
-    /// As [`Tile::run`] from columns.
-    #[inline(always)]
-    unsafe fn turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
-        // SAFETY: passed on.
-        unsafe { sizes!(self, s, rows, from, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14) }
     }
 
     /// # Safety

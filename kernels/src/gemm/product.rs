@@ -7,9 +7,9 @@ use super::blocking::{
 };
 use super::microkernel::Start;
 use super::pack::pack_panel;
-use super::shape::{Shape, reads_parts, turns};
+use super::shape::{Shape, reads_parts};
 use crate::parts::even_parts;
-use crate::simd::{Kernel, Simd, TURNED};
+use crate::simd::{Kernel, Simd};
 use crate::{LANES, MatMut, MatRef, padded};
 
 /// The shapes fit together, C is not empty, and the buffers hold what `blocking` asks for.
@@ -37,20 +37,13 @@ impl Kernel for Product<'_> {
         }
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
-        let wide = self.shape.wide();
         let longest = kc.min(k);
         let direct_a = self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
         let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
-        let beside = wide && self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
+        let beside = self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
         let (shape, kc) = cut(self.shape, direct_b || beside, kc, (m, k, n));
-        // Wide tiles leave no registers to turn lines in.
-        let turning =
-            turns::<S>() && !wide && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
         // Less of k, more rows.
-        let mc = match wide {
-            true => mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1),
-            false => mc,
-        };
+        let mc = mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1);
         let prefetch = prefetches_c(m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 
@@ -67,14 +60,6 @@ impl Kernel for Product<'_> {
                     (true, false) => whole,
                     (false, _) => 0,
                 };
-                let turned = if turning && depth >= TURNED { whole } else { 0 };
-                // What wide tiles need is packed just before it is used, to find it in the caches.
-                let ahead = if wide { columns } else { in_place.max(turned) };
-                for first in (ahead..columns).step_by(LANES) {
-                    let panel = b.col_range(first, columns.min(first + LANES)).transposed();
-                    let packed = &mut packed_b[first * depth..][..LANES * depth];
-                    pack_panel(s, self.alpha_b, panel, LANES, packed);
-                }
                 // Loop 3: mc rows of A and C.
                 for (i, rows) in even_parts(m, mc) {
                     let a = self.a.row_range(i, i + rows).col_range(p, p + depth);
@@ -91,11 +76,10 @@ impl Kernel for Product<'_> {
                         packed_a: (!direct_a).then_some(&*self.packed_a),
                         b,
                         in_place,
-                        turning: if i == 0 { turned } else { 0 },
-                        to_pack: (wide && i == 0).then_some(self.alpha_b),
-                        alone: wide && rows == m,
+                        to_pack: (i == 0).then_some(self.alpha_b),
+                        alone: rows == m,
                         beside: beside && i == 0,
-                        ahead: wide && prefetches_b(depth, columns),
+                        ahead: prefetches_b(depth, columns),
                         packed_b,
                         c: self
                             .c
@@ -108,8 +92,8 @@ impl Kernel for Product<'_> {
                     };
                     // SAFETY: rows i … i + rows and columns j … j + columns lie inside
                     // C, which is borrowed exclusively. What is read in place is
-                    // contiguous as it has to be; the other panels were packed above,
-                    // with the same cuts, or by the first block of rows.
+                    // contiguous as it has to be; the other panels are packed by the
+                    // first block of rows, to a place for each if it is not the only one.
                     unsafe { block.run(s) };
                 }
             }
@@ -119,14 +103,14 @@ impl Kernel for Product<'_> {
 
 /// The pieces of k: (start, length), at least one.
 #[inline(always)]
-fn depths(k: usize, kc: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn depths(k: usize, kc: usize) -> impl Iterator<Item = (usize, usize)> {
     let empty = (k == 0).then_some((0, 0));
     empty.into_iter().chain(even_parts(k, kc))
 }
 
 /// Pieces of `most` columns: (start, length).
 #[inline(always)]
-fn pieces(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn pieces(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let length = most.min(n - start);

@@ -13,6 +13,9 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Rows of the tiles of one register, on cores with 32 registers.
+    pub(super) const NARROW_ROWS: usize = 14;
+
     /// The shape for a core.
     ///
     /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1. 12 to 16 rows are
@@ -67,11 +70,5 @@ pub(super) const MAX_COLUMNS: usize = 4 * LANES;
 /// Whether the first lanes of a line of B are read as fast as all of them.
 #[inline(always)]
 pub(super) const fn reads_parts<S: Simd>() -> bool {
-    S::REGISTERS >= 32
-}
-
-/// Whether there are registers to turn lines of B beside the products.
-#[inline(always)]
-pub(super) const fn turns<S: Simd>() -> bool {
     S::REGISTERS >= 32
 }
