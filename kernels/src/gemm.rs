@@ -8,17 +8,22 @@
 //! loop 5  nc columns of B and C       a piece of B and of C that fits the third-level cache
 //! loop 4    kc of k                   kc × nc of B                        -> third level
 //! loop 3      mc rows of A and C      mc × kc of A                        -> second level
-//! loop 2        16 columns            kc × 16 of B, a panel               -> first level
+//! loop 2        nr columns            kc × nr of B, panels of 16 columns  -> first level
 //! loop 1          mr rows             mr × kc of A, streamed from the second level
-//!                   microkernel       mr × 16 of C in registers, one rank-1 update for each k
+//!                   microkernel       mr × nr of C in registers, one rank-1 update for each k
 //! ```
+//!
+//! How large mr and nr are depends on the core: nr is 16, a register, or several of them
+//! where the units are as wide as the registers (`shape`).
 //!
 //! A and B are read where they lie, as long as they lie well: then copying them ("packing",
 //! so that the microkernel reads in a straight line) costs more than it saves. Packed are
 //! operands whose strides make them collide in the caches, those without a contiguous
 //! direction, a B too large for the caches that many rows of A need, and what α is
 //! multiplied into. A B with contiguous columns is turned on the way: the first tile that
-//! needs a panel packs it beside its own products.
+//! needs a panel packs it beside its own products. Wider tiles, of more than one register,
+//! gain more from aligned lines, and pack more: just before the first tile that needs a
+//! panel, or, if only few rows of A follow, beside its products too.
 //!
 //! # The bits
 //!
@@ -36,9 +41,13 @@
 
 mod block;
 mod blocking;
+mod direct;
+mod lines;
 mod microkernel;
+mod narrow;
 mod pack;
 mod product;
+mod shape;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -47,9 +56,11 @@ pub use blocking::Blocking;
 pub use shared::SharedGemm;
 
 use crate::simd::{Kernel, Simd};
-use crate::{AlignedBuffer, Isa, LANES, MatMut, MatRef, padded};
-use microkernel::{Start, tile_rows};
+use crate::{AlignedBuffer, Isa, MatMut, MatRef, padded};
+use blocking::suits_narrow_tiles;
+use microkernel::Start;
 use product::Product;
+use shape::Shape;
 use std::collections::TryReserveError;
 
 /// Multiplies matrices; holds the memory that it takes, so a call allocates nothing.
@@ -72,6 +83,7 @@ use std::collections::TryReserveError;
 /// ```
 pub struct Gemm {
     isa: Isa,
+    shape: Shape,
     blocking: Blocking,
     /// mc × kc of A, in panels of up to mr rows, if it is packed.
     a: AlignedBuffer,
@@ -85,7 +97,8 @@ impl Gemm {
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(isa: Isa) -> Result<Self, TryReserveError> {
-        Self::with_blocking(isa, Blocking::for_tile(isa.dispatch(TileRows), LANES))
+        let shape = isa.dispatch(ShapeOf);
+        Self::with_blocking(isa, Blocking::for_shape(shape))
     }
 
     /// With block sizes of one's own. The result is the same to the last bit.
@@ -100,6 +113,7 @@ impl Gemm {
         assert!(mc > 0 && kc > 0 && nc > 0, "{blocking:?}: a block is empty");
         Ok(Self {
             isa,
+            shape: isa.dispatch(ShapeOf),
             blocking,
             a: AlignedBuffer::zeroed(mc.saturating_mul(kc))?,
             b: AlignedBuffer::zeroed(padded(nc).saturating_mul(kc))?,
@@ -140,28 +154,45 @@ impl Gemm {
         } else {
             (a, b, alpha, 1.0, c)
         };
-        self.isa.dispatch(Product {
-            blocking: self.blocking,
-            packed_a: &mut self.a,
-            packed_b: &mut self.b,
-            a,
-            b,
-            c,
-            alpha_a,
-            alpha_b,
-            start: Start::with_beta(beta),
-        });
+        let (blocking, start) = (self.blocking, Start::with_beta(beta));
+        let (packed_a, packed_b) = (&mut *self.a, &mut *self.b);
+        if self.shape.wide() && !suits_narrow_tiles(a.rows(), b) {
+            self.isa.dispatch(Product {
+                shape: self.shape,
+                blocking,
+                packed_a,
+                packed_b,
+                a,
+                b,
+                c,
+                alpha_a,
+                alpha_b,
+                start,
+            });
+        } else {
+            self.isa.dispatch(narrow::Product {
+                blocking,
+                packed_a,
+                packed_b,
+                a,
+                b,
+                c,
+                alpha_a,
+                alpha_b,
+                start,
+            });
+        }
     }
 }
 
-/// Asks for the rows of the microkernel's largest tile.
-struct TileRows;
+/// Asks for the shape of the microkernel's largest tile.
+struct ShapeOf;
 
-impl Kernel for TileRows {
-    type Output = usize;
+impl Kernel for ShapeOf {
+    type Output = Shape;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        tile_rows::<S>()
+    fn run<S: Simd>(self, s: S) -> Shape {
+        Shape::of(s)
     }
 }

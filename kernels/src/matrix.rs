@@ -80,10 +80,10 @@ impl Layout {
 
     /// The part [start, end) of the rows, and the offset of its first element.
     fn row_range(self, start: usize, end: usize) -> (usize, Self) {
-        assert!(
-            start <= end && end <= self.rows,
-            "rows {start}..{end} of {self:?}"
-        );
+        if start > end || end > self.rows {
+            let Self { rows, cols, .. } = self;
+            no_such_rows(start, end, [rows, cols], [self.row_stride, self.col_stride]);
+        }
         let part = Self {
             rows: end - start,
             ..self
@@ -96,6 +96,20 @@ impl Layout {
         };
         (offset, part)
     }
+}
+
+/// Apart, and by numbers: a layout that a message refers to would have to be in memory, and
+/// pass through it each time that a part is taken.
+#[cold]
+#[inline(never)]
+fn no_such_rows(start: usize, end: usize, shape: [usize; 2], strides: [usize; 2]) -> ! {
+    let layout = Layout {
+        rows: shape[0],
+        cols: shape[1],
+        row_stride: strides[0],
+        col_stride: strides[1],
+    };
+    panic!("rows {start}..{end} of {layout:?}")
 }
 
 impl<'a> MatRef<'a> {

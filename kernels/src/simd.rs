@@ -65,6 +65,13 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// Runs `kernel` in code compiled for this instruction set.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;
 
+    /// The same in a function that is not made part of its caller: for a kernel of many
+    /// instances, next to which the caller would have no registers left.
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        self.run(kernel)
+    }
+
     /// Whether the core takes a virtual register whole, and two at a time: two loads and two
     /// FMAs a cycle. Then an FMA that has to load more than one operand waits for its loads.
     #[inline(always)]

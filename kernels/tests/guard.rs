@@ -477,7 +477,17 @@ fn gemm() {
             (rows - 1) * rs + (cols - 1) * cs + 1
         }
     };
-    for (m, k, n) in [(1, 1, 1), (7, 5, 17), (15, 3, 33), (29, 17, 31), (2, 0, 3)] {
+    // The last ones for wide tiles: of four registers and what is left over, packed; of two,
+    // read in place.
+    for (m, k, n) in [
+        (1, 1, 1),
+        (7, 5, 17),
+        (15, 3, 33),
+        (29, 17, 31),
+        (2, 0, 3),
+        (15, 6, 76),
+        (27, 25, 35),
+    ] {
         for layout_a in layouts {
             for layout_b in layouts {
                 for layout_c in layouts {
@@ -498,9 +508,9 @@ fn gemm() {
                                 None => Gemm::new(isa).unwrap(),
                                 Some(blocking) => Gemm::with_blocking(isa, blocking).unwrap(),
                             };
-                            for beta in [0.0, 0.5] {
+                            for (alpha, beta) in [(0.3, 0.0), (1.0, 0.5)] {
                                 gemm.run(
-                                    0.3,
+                                    alpha,
                                     MatRef::with_strides(&a, m, k, sa.0, sa.1),
                                     MatRef::with_strides(&b, k, n, sb.0, sb.1),
                                     beta,

@@ -1,12 +1,16 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
-use super::microkernel::{Columns, MAX_TILE, Start, Tile, tile_rows, turns};
+use super::lines::{Rows, Source};
+use super::microkernel::{Start, Tile};
+use super::pack::pack_panel;
+use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts};
 use crate::parts::lengths;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
 
 /// A block of C, and the parts of A and B that go into it.
 pub(super) struct Block<'a> {
+    pub(super) shape: Shape,
     /// The rows of A.
     pub(super) a: MatRef<'a>,
     /// The same in panels as high as `even_parts(rows, mr)`, if A is not to be read where
@@ -16,9 +20,17 @@ pub(super) struct Block<'a> {
     pub(super) b: MatRef<'a>,
     /// The columns of B up to here are read where they lie.
     pub(super) in_place: usize,
-    /// The columns of B up to here are packed by the first tiles that need them.
-    pub(super) turning: usize,
-    /// B in panels of 16 columns, of which those from `in_place` and `turning` on are there.
+    /// If the columns of B from `in_place` on are yet to be packed: times this, before the
+    /// first tile that needs them.
+    pub(super) to_pack: Option<f32>,
+    /// Whether no other block needs them: all are packed to one place then, which stays in the
+    /// first-level cache.
+    pub(super) alone: bool,
+    /// Whether that tile does it itself, if it has two registers.
+    pub(super) beside: bool,
+    /// Whether what is read in place is asked for in advance.
+    pub(super) ahead: bool,
+    /// B in panels of 16 columns, of which those that are not mentioned above are there.
     pub(super) packed_b: &'a mut [f32],
     pub(super) c: *mut f32,
     pub(super) row_stride: usize,
@@ -28,36 +40,102 @@ pub(super) struct Block<'a> {
     pub(super) start: Start,
 }
 
+/// Tiles of a block: `count` of `rows` × `registers`, the first at `row` and `column`.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The first row of a strip.
+    strip: usize,
+    /// Rows of that strip, and of the `count` − 1 below it.
+    height: usize,
+    /// The first row of the tile in its strip.
+    row: usize,
+    rows: usize,
+    column: usize,
+    registers: usize,
+    count: usize,
+    /// Whether the tile packs its panels of B.
+    packing: bool,
+}
+
 impl Block<'_> {
     /// # Safety
     /// - `c` is valid for reads and writes of a.rows() × b.cols() elements at these strides,
     ///   no two of which share an address.
     /// - `in_place` > 0 only if rows of B are contiguous; it is at most b.cols(), and a
     ///   multiple of 16 unless the instruction set `reads_parts`.
-    /// - `turning` > 0 only if columns of B are contiguous and have at least `TURNED`
-    ///   elements; it is at most b.cols(), and a multiple of 16. It is 0 unless the
-    ///   instruction set `turns`.
+    /// - `beside` only if rows of B are contiguous.
     /// - `packed_a` and `packed_b` hold what is said of them, or places for it.
+    /// - The instruction set has tiles of this `shape`.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(&mut self, s: S) {
-        let strips = strips(self.a.rows(), tile_rows::<S>());
-        // Loop 2: 16 columns, a panel of B that stays in the first-level cache.
-        for column in (0..self.b.cols()).step_by(LANES) {
-            // Loop 1: up to mr rows, all about as many.
-            for (first, rows, tiles) in strips {
+        let strips = strips(self.a.rows(), self.shape.rows);
+        // Loop 2: up to nr columns, panels of B that stay in the first-level cache.
+        let mut column = 0;
+        while column < self.b.cols() {
+            let registers = self.registers(column);
+            let beside = self.beside
+                && column >= self.in_place
+                && registers == 2
+                && (reads_parts::<S>() || column + 2 * LANES <= self.b.cols());
+            if !beside && column >= self.in_place {
+                self.pack(s, column, column + registers * LANES);
+            }
+            // Loop 1: strips of up to mr rows, all about as high, each of one or two tiles.
+            for (first, height, strips) in strips {
                 let mut done = 0;
-                while done < tiles {
-                    let row = first + done * rows;
-                    let turning = turns::<S>() && row == 0 && column < self.turning;
-                    let together = match turning || self.prefetch || !self.contiguous() {
+                while done < strips {
+                    let strip = first + done * height;
+                    let packing = beside && strip == 0;
+                    let count = match packing || !self.contiguous() {
                         true => 1,
-                        false => tiles - done,
+                        false => strips - done,
                     };
-                    // SAFETY: passed on; the tiles lie inside the block.
-                    unsafe { self.tiles(s, row, rows, together, column, turning) };
-                    done += together;
+                    for (row, rows) in Shape::cut(height, registers) {
+                        let run = Run {
+                            strip,
+                            height,
+                            row,
+                            rows,
+                            column,
+                            registers,
+                            count,
+                            packing,
+                        };
+                        if rows > 0 {
+                            // SAFETY: passed on; the tiles lie inside the block.
+                            unsafe { self.tiles(s, run) };
+                        }
+                    }
+                    done += count;
                 }
             }
+            column += registers * LANES;
+        }
+    }
+
+    /// Packs the columns of B from `from` on, a multiple of 16 or the end of those in place,
+    /// up to `to`, if they are yet to be packed.
+    #[inline(always)]
+    fn pack<S: Simd>(&mut self, s: S, from: usize, to: usize) {
+        let Some(scale) = self.to_pack else {
+            return;
+        };
+        let depth = self.b.rows();
+        let to = to.min(self.b.cols());
+        for first in (from..to).step_by(LANES) {
+            let panel = self.b.col_range(first, to.min(first + LANES)).transposed();
+            let place = self.place(from) + (first - from) * depth;
+            let packed = &mut self.packed_b[place..][..LANES * depth];
+            pack_panel(s, scale, panel, LANES, packed);
+        }
+    }
+
+    /// Where the panels that begin with `column` are packed.
+    #[inline(always)]
+    fn place(&self, column: usize) -> usize {
+        match self.alone {
+            true => 0,
+            false => column * self.b.rows(),
         }
     }
 
@@ -67,36 +145,58 @@ impl Block<'_> {
         self.col_stride == 1 || self.b.cols() == 1
     }
 
-    /// `tiles` tiles of `rows` rows, the first at `row` and `column`. Only one if the panel of
-    /// B has to be turned for it, or C is not contiguous.
+    /// Where the columns of B end that come the same way as `column`.
+    #[inline(always)]
+    fn end(&self, column: usize) -> usize {
+        let ends = [self.in_place, self.b.cols()];
+        let end = ends.into_iter().find(|&end| column < end);
+        end.unwrap_or(column)
+    }
+
+    /// The registers of the tiles at `column`.
+    #[inline(always)]
+    fn registers(&self, column: usize) -> usize {
+        let columns = self.end(column) - column;
+        columns.div_ceil(LANES).min(self.shape.registers)
+    }
+
+    /// Only one tile if it packs its panels of B, or C is not contiguous.
     ///
     /// # Safety
     /// As [`Block::run`]; the tiles are some of those that it goes through.
     #[inline(always)]
-    unsafe fn tiles<S: Simd>(
-        &mut self,
-        s: S,
-        row: usize,
-        rows: usize,
-        tiles: usize,
-        column: usize,
-        turning: bool,
-    ) {
+    unsafe fn tiles<S: Simd>(&mut self, s: S, run: Run) {
+        let Run {
+            strip,
+            height,
+            rows,
+            column,
+            registers,
+            ..
+        } = run;
+        let row = strip + run.row;
         let depth = self.b.rows();
-        let columns = LANES.min(self.b.cols() - column);
+        let columns = (registers * LANES).min(self.b.cols() - column);
         let (a, a_row, a_col, a_tile) = match self.packed_a {
-            Some(packed) => (packed[row * depth..].as_ptr(), 1, rows, rows * depth),
+            Some(packed) => {
+                let a = packed[strip * depth + run.row..].as_ptr();
+                (a, 1, height, height * depth)
+            }
             None => {
                 let (stride, a_col) = (self.a.row_stride(), self.a.col_stride());
                 let a = self.a.as_ptr().wrapping_add(row * stride);
-                (a, stride, a_col, rows * stride)
+                (a, stride, a_col, height * stride)
             }
         };
-        let (b, b_row) = match column < self.in_place {
-            true => (self.b.as_ptr().wrapping_add(column), self.b.row_stride()),
+        let (b, b_row, b_panel) = match column < self.in_place {
+            true => {
+                let b = self.b.as_ptr().wrapping_add(column);
+                (b, self.b.row_stride(), LANES)
+            }
             false => {
-                let panel = &mut self.packed_b[column * depth..];
-                (panel.as_mut_ptr().cast_const(), LANES)
+                let place = self.place(column);
+                let panel = &mut self.packed_b[place..];
+                (panel.as_mut_ptr().cast_const(), LANES, LANES * depth)
             }
         };
         let c = Elements {
@@ -107,8 +207,9 @@ impl Block<'_> {
             col_stride: self.col_stride,
         };
         let mut tile = Tile {
-            tiles,
+            tiles: run.count,
             depth,
+            registers,
             columns,
             a,
             a_row,
@@ -116,30 +217,33 @@ impl Block<'_> {
             a_tile,
             b,
             b_row,
+            b_panel,
             c: c.ptr,
             c_row: self.row_stride,
+            c_tile: height * self.row_stride,
             start: self.start,
+            prefetch: self.prefetch && self.contiguous(),
+            ahead: self.ahead && column < self.in_place,
         };
         let mut scratch;
         if !self.contiguous() {
-            scratch = [0.0; MAX_TILE];
-            // SAFETY: this part of C is valid (contract); rows·16 ≤ MAX_TILE.
+            scratch = [[0.0; MAX_COLUMNS]; MAX_ROWS];
+            // SAFETY: this part of C is valid (contract).
             unsafe { c.gather(rows, columns, self.start, &mut scratch) };
-            (tile.c, tile.c_row) = (scratch.as_mut_ptr(), LANES);
-        } else if self.prefetch {
-            c.prefetch(s, rows);
+            (tile.c, tile.c_row) = (scratch.as_mut_ptr().cast(), MAX_COLUMNS);
         }
-        // SAFETY: A and its packed panels have these rows; `b` begins a panel of `depth`
-        // lines, in B or packed, or to be packed from columns of B (contract); C or the
-        // scratch tile is valid for `rows` rows of `columns`.
+        // SAFETY: A and its packed panels have these rows; `b` begins panels of `depth`
+        // lines, in B or packed, or to be packed from rows of B (contract), all of them in
+        // the same way (`end`); C or the scratch tile is valid for `rows` rows of `columns`.
         unsafe {
-            if turning {
-                let stride = self.b.col_stride();
-                let ptr = self.b.as_ptr().add(column * stride);
-                tile.run_turning(s, rows, Columns { ptr, stride });
-            } else {
-                tile.run(s, rows);
-            }
+            let from = match run.packing {
+                true => Source::Rows(Rows {
+                    ptr: self.b.as_ptr().add(column),
+                    stride: self.b.row_stride(),
+                }),
+                false => Source::There,
+            };
+            tile.run(s, rows, from);
             if !self.contiguous() {
                 c.scatter(rows, columns, tile.c);
             }
@@ -150,8 +254,12 @@ impl Block<'_> {
 /// The parts of `even_parts(m, most)` for m > 0, those of one length together: (first row,
 /// length, how many).
 #[inline(always)]
-fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
-    let parts = m.div_ceil(most);
+pub(super) fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
+    // Often one: no division for that.
+    let parts = match m <= most {
+        true => 1,
+        false => m.div_ceil(most),
+    };
     let (short, longer) = lengths(m, parts);
     [
         (0, short + 1, longer),
@@ -168,34 +276,23 @@ struct Elements {
 }
 
 impl Elements {
-    /// Asks for the `rows` rows below these `rows`, a register wide. A row may lie in two
-    /// cache lines.
-    #[inline(always)]
-    fn prefetch<S: Simd>(self, s: S, rows: usize) {
-        for r in rows..2 * rows {
-            let row = self.ptr.wrapping_add(r * self.row_stride);
-            s.prefetch(row);
-            s.prefetch(row.wrapping_add(LANES - 1));
-        }
-    }
-
     /// Copies to lines of `scratch`, unless C is not to be read.
     ///
     /// # Safety
     /// - `ptr` is valid for reads of `rows` × `columns` elements at these strides;
-    ///   `columns` ≤ 16.
+    ///   `rows` ≤ [`MAX_ROWS`] and `columns` ≤ [`MAX_COLUMNS`].
     #[inline(always)]
     unsafe fn gather(
         self,
         rows: usize,
         columns: usize,
         start: Start,
-        scratch: &mut [f32; MAX_TILE],
+        scratch: &mut [[f32; MAX_COLUMNS]; MAX_ROWS],
     ) {
         if start == Start::Zero {
             return;
         }
-        for (r, line) in scratch.chunks_exact_mut(LANES).take(rows).enumerate() {
+        for (r, line) in scratch.iter_mut().take(rows).enumerate() {
             for (c, to) in line[..columns].iter_mut().enumerate() {
                 // SAFETY: r < rows and c < columns.
                 *to = unsafe { *self.ptr.add(r * self.row_stride + c * self.col_stride) };
@@ -207,15 +304,15 @@ impl Elements {
     ///
     /// # Safety
     /// - `ptr` is valid for writes of `rows` × `columns` elements at these strides, and
-    ///   `scratch` for reads of `rows` lines of 16; `columns` ≤ 16.
+    ///   `scratch` for reads of `rows` lines of [`MAX_COLUMNS`]; `columns` is at most that.
     #[inline(always)]
     unsafe fn scatter(self, rows: usize, columns: usize, scratch: *const f32) {
         for r in 0..rows {
             for c in 0..columns {
-                // SAFETY: r < rows and c < columns ≤ 16.
+                // SAFETY: r < rows and c < columns ≤ MAX_COLUMNS.
                 unsafe {
                     *self.ptr.add(r * self.row_stride + c * self.col_stride) =
-                        *scratch.add(r * LANES + c);
+                        *scratch.add(r * MAX_COLUMNS + c);
                 }
             }
         }

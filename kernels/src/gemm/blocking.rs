@@ -1,8 +1,7 @@
 //! How large the pieces are that the loops cut, and which are packed.
 
-use super::microkernel::tile_rows;
-use crate::MatRef;
-use crate::simd::Simd;
+use super::shape::Shape;
+use crate::{LANES, MatRef};
 
 /// The sizes of the pieces, in elements. They change the speed, never the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +24,9 @@ const DEPTH: usize = 512;
 const SECOND_LEVEL: usize = 512 << 10;
 const THIRD_LEVEL: usize = 4 << 20;
 
+/// The second level of cores with wide tiles.
+const WIDE_SECOND_LEVEL: usize = 1 << 20;
+
 /// A cache of so many bytes in each way, 8 ways: addresses that are multiples of these
 /// bytes apart share one set, which holds 8 lines.
 const FIRST_LEVEL_WAY: usize = 4 << 10;
@@ -34,6 +36,16 @@ const LINE: usize = 64;
 
 /// Rows of A that read B before its packing is paid for, whatever its strides.
 const FEW: usize = 48;
+
+/// Rows of A that do not pay for packing B in a pass of its own, if k is not short.
+const SEVERAL: usize = 200;
+
+/// Elements of a B that takes a small part of the first-level cache.
+const NEAR: usize = (16 << 10) / FLOAT;
+
+/// Where k is short and where it is long, to wide tiles.
+const SHALLOW: usize = 25;
+const DEEP: usize = 256;
 
 /// Rows of a tile whose lines of B come from the second-level cache in time.
 const HIGH: usize = 8;
@@ -49,10 +61,23 @@ impl Blocking {
     /// - mc: the block of A (mc × kc) takes half of the second level.
     /// - nc: the packed block of B (kc × nc) takes half of a core's share of the third.
     pub fn for_tile(mr: usize, nr: usize) -> Self {
+        Self::with_second_level(SECOND_LEVEL, mr, nr)
+    }
+
+    /// For tiles of a shape, and the caches of cores that have it.
+    pub(super) fn for_shape(shape: Shape) -> Self {
+        let second_level = match shape.wide() {
+            true => WIDE_SECOND_LEVEL,
+            false => SECOND_LEVEL,
+        };
+        Self::with_second_level(second_level, shape.rows, shape.columns())
+    }
+
+    fn with_second_level(second_level: usize, mr: usize, nr: usize) -> Self {
         let kc = DEPTH;
         let whole = |bytes: usize, tile: usize| (bytes / (kc * FLOAT) / tile).max(1) * tile;
         Self {
-            mc: whole(SECOND_LEVEL / 2, mr),
+            mc: whole(second_level / 2, mr),
             kc,
             nc: whole(THIRD_LEVEL / 2, nr),
         }
@@ -72,11 +97,11 @@ fn crowded(lines: usize, stride: usize, way: usize) -> bool {
 /// Whether the microkernel may read A where it lies, if α is 1: whether it finds the
 /// elements for one k side by side, or goes along rows that stay in the first-level cache
 /// together. Nothing is gained by packing then.
-pub(super) fn reads_a_in_place<S: Simd>(a: MatRef<'_>, depth: usize) -> bool {
+pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> bool {
     if a.row_stride() == 1 {
         !crowded(depth, a.col_stride(), SECOND_LEVEL_WAY)
     } else {
-        a.col_stride() == 1 && !crowded(tile_rows::<S>(), a.row_stride(), FIRST_LEVEL_WAY)
+        a.col_stride() == 1 && !crowded(shape.rows, a.row_stride(), FIRST_LEVEL_WAY)
     }
 }
 
@@ -86,9 +111,12 @@ pub(super) fn reads_a_in_place<S: Simd>(a: MatRef<'_>, depth: usize) -> bool {
 /// them together. That is worth it where many rows of A read the panel, and it does not
 /// stay in the cache that it has to come from: the second level for high tiles, the first
 /// for low ones, which take a line for fewer products.
-pub(super) fn reads_b_in_place<S: Simd>(m: usize, b: MatRef<'_>, depth: usize) -> bool {
+///
+/// Wide tiles gain more from it: not packed is only what one strip of rows reads, or what one
+/// tile of two registers goes through, or lines that are aligned and stay near anyway.
+pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usize) -> bool {
     let stays = || {
-        if tile_rows::<S>() >= HIGH {
+        if shape.rows >= HIGH {
             !crowded(depth, b.row_stride(), SECOND_LEVEL_WAY)
         } else {
             2 * depth * LINE <= WAYS * FIRST_LEVEL_WAY
@@ -96,7 +124,60 @@ pub(super) fn reads_b_in_place<S: Simd>(m: usize, b: MatRef<'_>, depth: usize) -
         }
     };
     let large = b.rows().saturating_mul(b.cols()) > THIRD_LEVEL / FLOAT;
+    if shape.wide() {
+        let one_strip = m <= shape.rows && m > shape.rows / 2;
+        let one_tile = b.cols() <= 2 * LANES;
+        let aligned = b.row_stride().is_multiple_of(LANES);
+        let near = depth >= SHALLOW && aligned && depth * b.cols() <= NEAR;
+        return b.col_stride() == 1 && (one_strip || one_tile || near);
+    }
     b.col_stride() == 1 && (m <= FEW || !large && stays())
+}
+
+/// Whether narrow tiles do for `m` rows of A as well as wide ones, or better: where a line of B
+/// is a single register, and where one strip of rows needs B turned, which only they do
+/// beside their products.
+pub(super) fn suits_narrow_tiles(m: usize, b: MatRef<'_>) -> bool {
+    let one_strip = m <= Shape::NARROW_ROWS;
+    match one_strip {
+        true => b.row_stride() == 1 && b.col_stride() != 1,
+        false => b.cols() <= LANES,
+    }
+}
+
+/// Whether wide tiles pack B themselves, those of the first strip: where so few strips read it
+/// that packing before would take its time, and k is not short.
+pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {
+    b.col_stride() == 1 && depth >= SHALLOW && m <= SEVERAL
+}
+
+/// The shape of the tiles of a product m × k × n, of those that `shape` allows, and how much of k
+/// they go through at a time, `kc` at most.
+///
+/// Wide tiles have two registers if lines of B are `unaligned` at first, so that more registers
+/// mean more loads; and where k is long and C large: then C had better be read and written
+/// seldom. Otherwise they have four, and their panels stay in the first-level cache.
+pub(super) fn cut(
+    shape: Shape,
+    unaligned: bool,
+    kc: usize,
+    (m, k, n): (usize, usize, usize),
+) -> (Shape, usize) {
+    let large = k >= DEEP && m.saturating_mul(n) > WIDE_SECOND_LEVEL / FLOAT;
+    if shape.wide() && (unaligned || large) {
+        let registers = 2;
+        (Shape { registers, ..shape }, kc)
+    } else if shape.wide() && k >= DEEP {
+        (shape, kc.min(DEEP / 2))
+    } else {
+        (shape, kc)
+    }
+}
+
+/// Whether lines of B, depth × n and read in place, are to be asked for in advance: where
+/// they come from beyond the first-level cache.
+pub(super) fn prefetches_b(depth: usize, n: usize) -> bool {
+    depth.saturating_mul(n) > WAYS * FIRST_LEVEL_WAY / FLOAT
 }
 
 /// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in

@@ -1,34 +1,10 @@
 //! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
+use super::lines::{Ahead, InOrder, Lines, Rows, Source, prefetch};
+use super::shape::reads_parts;
 use crate::LANES;
-use crate::simd::{Simd, TURNED};
-
-/// Rows of the largest tile, which is one register wide. (On Zen 4 with AVX-512 12 to 16
-/// rows are equally fast, 8 or 18 slower; AVX2 has room for 6.)
-///
-/// Tiles of two or three registers would need fewer loads, but loads are not what limits
-/// it. A narrow panel of B stays in the first-level cache, wastes fewer lanes at the edge,
-/// and a tile has few stores at its end, which pass beside the products of the next one.
-#[inline(always)]
-pub(super) const fn tile_rows<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { 14 } else { 6 }
-}
-
-/// Elements of the largest tile of any instruction set.
-pub(super) const MAX_TILE: usize = 14 * LANES;
-
-/// Whether the first lanes of a line of B are read as fast as all of them.
-#[inline(always)]
-pub(super) const fn reads_parts<S: Simd>() -> bool {
-    S::REGISTERS >= 32
-}
-
-/// Whether there are registers to turn lines of B beside the products.
-#[inline(always)]
-pub(super) const fn turns<S: Simd>() -> bool {
-    S::REGISTERS >= 32
-}
+use crate::simd::{Kernel, Simd};
 
 /// What the accumulators hold at first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +34,9 @@ pub(super) struct Tile {
     pub(super) tiles: usize,
     /// The range of k.
     pub(super) depth: usize,
-    /// Columns that exist; the other lanes are computed and dropped.
+    /// Registers side by side.
+    pub(super) registers: usize,
+    /// Columns that exist; the other lanes of the last register are computed and dropped.
     pub(super) columns: usize,
     pub(super) a: *const f32,
     /// Floats from one row of A to the next.
@@ -70,226 +48,269 @@ pub(super) struct Tile {
     pub(super) b: *const f32,
     /// Floats from one line of B to the next.
     pub(super) b_row: usize,
+    /// Floats from what one register has of a line to what the next one has.
+    pub(super) b_panel: usize,
     pub(super) c: *mut f32,
     /// Floats from one row of C to the next.
     pub(super) c_row: usize,
+    /// Floats from the rows of one tile of C to those of the next.
+    pub(super) c_tile: usize,
     pub(super) start: Start,
+    /// Whether each tile of C is asked for while the one above it is computed.
+    pub(super) prefetch: bool,
+    /// Whether tiles of two registers ask for lines of B in advance.
+    pub(super) ahead: bool,
 }
 
-/// A panel of B whose columns are contiguous: where it is not packed yet, to be turned and
-/// packed on the way.
-#[derive(Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) ptr: *const f32,
-    /// Floats from one column to the next.
-    pub(super) stride: usize,
-}
-
-/// Where the lines of B come from.
-trait Lines: Copy {
-    /// The accumulators after all of k.
-    ///
+/// What the accumulators of a tile hold at first, known when it is compiled: chosen at run
+/// time they would pass through memory.
+trait First: Copy {
     /// # Safety
-    /// As [`Tile::run`], or [`Tile::run_turning`], with `rows` = `MR`.
-    unsafe fn updates<S: Simd, const MR: usize>(
+    /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`.
+    unsafe fn of<S: Simd, const MR: usize, const NR: usize>(
         self,
         s: S,
         tile: &Tile,
-        acc: [S::F; MR],
-    ) -> [S::F; MR];
+    ) -> [[S::F; NR]; MR];
 }
 
-/// From the packed panel, or from B itself.
 #[derive(Clone, Copy)]
-struct InOrder;
+struct Zeros;
 
-impl Lines for InOrder {
+impl First for Zeros {
     #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize>(
+    unsafe fn of<S: Simd, const MR: usize, const NR: usize>(
+        self,
+        s: S,
+        _: &Tile,
+    ) -> [[S::F; NR]; MR] {
+        [[s.zero(); NR]; MR]
+    }
+}
+
+/// So many times C.
+#[derive(Clone, Copy)]
+struct OfC(f32);
+
+impl First for OfC {
+    #[inline(always)]
+    unsafe fn of<S: Simd, const MR: usize, const NR: usize>(
         self,
         s: S,
         tile: &Tile,
-        acc: [S::F; MR],
-    ) -> [S::F; MR] {
+    ) -> [[S::F; NR]; MR] {
         // SAFETY: passed on.
-        unsafe { tile.updates(s, 0, acc) }
+        unsafe { tile.scaled(s, self.0) }
     }
 }
 
-impl Lines for Columns {
-    #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize>(
-        self,
-        s: S,
-        tile: &Tile,
-        mut acc: [S::F; MR],
-    ) -> [S::F; MR] {
-        let whole = tile.depth / TURNED * TURNED;
-        for first in (0..whole).step_by(TURNED) {
-            // SAFETY: k from first to first + TURNED ≤ depth (contract).
-            unsafe {
-                let lines = self.pack(s, tile, first);
-                for (p, line) in lines.into_iter().enumerate() {
-                    acc = tile.update(s, first + p, line, acc);
-                }
-            }
-        }
-        if whole < tile.depth {
-            // SAFETY: the last TURNED of k, some of which are packed a second time; then
-            // all lines are packed.
-            unsafe {
-                self.pack(s, tile, tile.depth - TURNED);
-                acc = tile.updates(s, whole, acc);
-            }
-        }
-        acc
-    }
+/// A call of [`Tile::run`], whose contract holds.
+struct Call {
+    tile: Tile,
+    rows: usize,
+    from: Source,
 }
 
-impl Columns {
-    /// Turns and packs `TURNED` of k.
-    ///
-    /// # Safety
-    /// As [`Tile::run_turning`]; `first` + `TURNED` ≤ `tile.depth`.
+impl Kernel for Call {
+    type Output = ();
+
     #[inline(always)]
-    unsafe fn pack<S: Simd>(self, s: S, tile: &Tile, first: usize) -> [S::F; TURNED] {
-        // SAFETY: these k exist in all 16 columns, and as lines of the packed panel.
+    fn run<S: Simd>(self, s: S) {
+        let Self { tile, rows, from } = self;
+        // SAFETY: only `Tile::run` makes this, with what its caller has promised.
         unsafe {
-            let lines = s.load_turned(LANES, self.ptr.add(first), self.stride);
-            let packed = tile.b.cast_mut().add(first * LANES);
-            for (p, &line) in lines.iter().enumerate() {
-                s.store(packed.add(p * LANES), line);
+            match from {
+                Source::There => tile.in_order(s, rows),
+                Source::Rows(from) => tile.packing(s, rows, from),
             }
-            lines
         }
     }
 }
 
+/// Runs the instance of [`Tile::fixed`] for a height: there is one for each size and for each
+/// of the two starts.
+macro_rules! sizes {
+    ($tile:ident, $s:ident, $rows:ident, $lines:expr, $nr:literal: $($mr:literal)*) => {
+        match ($rows, $tile.start) {
+            $(
+                ($mr, Start::Zero) => $tile.fixed::<_, $mr, $nr>($s, $lines, Zeros),
+                ($mr, Start::Scaled(beta)) => $tile.fixed::<_, $mr, $nr>($s, $lines, OfC(beta)),
+            )*
+            _ => unreachable!("a tile of {} rows", $rows),
+        }
+    };
+}
+
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an accumulator has the numbers of its row and register, as its address does"
+)]
 impl Tile {
     /// `C ← start + a·b`, each tile `rows` high.
     ///
     /// # Safety
-    /// - 1 ≤ `rows` ≤ [`tile_rows`], 1 ≤ `columns` ≤ 16.
+    /// - `rows` and `registers` are at least 1 and at most those of a [`Shape`](super::shape::Shape) for this
+    ///   instruction set; 16·(`registers` − 1) < `columns` ≤ 16·`registers`.
     /// - For each tile t < `tiles`, row i < `rows` and k < `depth` the address
     ///   `a + t·a_tile + i·a_row + k·a_col` is valid for reads of a float.
-    /// - `b` is valid for reads of `depth` lines, `b_row` apart, of `columns` floats, or
-    ///   of 16 unless the instruction set [`reads_parts`].
-    /// - `c` is valid for reads and writes of `tiles`·`rows` rows, `c_row` apart, of
-    ///   `columns` floats.
-    #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, s: S, rows: usize) {
-        // SAFETY: passed on.
-        unsafe { self.with_rows(s, rows, InOrder) }
-    }
-
-    /// The same for one tile, with a panel of B that comes from `from` and is packed to `b`.
+    /// - For each register j `b + j·b_panel` is valid for reads of `depth` lines, `b_row`
+    ///   apart, of 16 floats; for the last one of as many as there are columns, if the
+    ///   instruction set [`reads_parts`].
+    /// - For each tile t `c + t·c_tile` is valid for reads and writes of `rows` rows, `c_row`
+    ///   apart, of `columns` floats.
     ///
-    /// # Safety
-    /// - As [`Tile::run`], with one tile, 16 `columns`, a `depth` of at least `TURNED`,
-    ///   `b_row` = 16, and `b` valid for writes as well.
-    /// - `from` is valid for reads of 16 columns of `depth` floats.
+    /// If B is not packed yet (`from`), `b` need not hold it; but
+    /// - there is one tile, and `b_row` = 16; the lines at `b` are valid for writes as well,
+    ///   of 16 floats each;
+    /// - [`Source::Rows`]: two registers, and they are valid for reads of `depth` rows of
+    ///   `columns` floats, of 32 unless the instruction set [`reads_parts`].
     #[inline(always)]
-    pub(super) unsafe fn run_turning<S: Simd>(&self, s: S, rows: usize, from: Columns) {
-        // SAFETY: passed on.
-        unsafe { self.with_rows(s, rows, from) }
+    pub(super) unsafe fn run<S: Simd>(self, s: S, rows: usize, from: Source) {
+        let tile = self;
+        s.call(Call { tile, rows, from });
     }
 
     /// # Safety
-    /// As [`Tile::run`] or [`Tile::run_turning`].
+    /// As [`Tile::run`], of packed panels or B itself.
     #[inline(always)]
-    unsafe fn with_rows<S: Simd>(&self, s: S, rows: usize, lines: impl Lines) {
-        // One instance for each height and for each of the two starts: a start that is chosen
-        // at run time would have the accumulators pass through memory.
-        macro_rules! sizes {
-            ($($mr:literal)*) => {
-                match (rows, self.start) {
-                    $(
-                        // SAFETY: passed on.
-                        ($mr, Start::Zero) => unsafe {
-                            self.fixed::<S, $mr>(s, lines, |_| [s.zero(); $mr])
-                        },
-                        // SAFETY: passed on.
-                        ($mr, Start::Scaled(beta)) => unsafe {
-                            self.fixed::<S, $mr>(s, lines, |tile| tile.scaled(s, beta))
-                        },
-                    )*
-                    _ => unreachable!("a tile of {rows} rows"),
-                }
-            };
-        }
-        if S::REGISTERS >= 32 {
-            sizes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
-        } else {
-            sizes!(1 2 3 4 5 6)
+    unsafe fn in_order<S: Simd>(&self, s: S, rows: usize) {
+        match (self.registers, S::REGISTERS >= 32) {
+            // SAFETY: passed on, as in the other branches.
+            (1, true) => unsafe {
+                sizes!(self, s, rows, InOrder, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+            },
+            // SAFETY: as above.
+            (2, true) if self.ahead => unsafe {
+                sizes!(self, s, rows, Ahead, 2: 1 2 3 4 5 6 7 8 9 10 11 12)
+            },
+            // SAFETY: as above.
+            (2, true) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6 7 8 9 10 11 12) },
+            // SAFETY: as above.
+            (3, true) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (4, true) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (1, false) => unsafe { sizes!(self, s, rows, InOrder, 1: 1 2 3 4 5 6) },
+            // For the tests, on CPUs without the other ones.
+            // SAFETY: as above.
+            (2, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6) },
+            // SAFETY: as above.
+            (3, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3) },
+            // SAFETY: as above.
+            (4, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3) },
+            _ => unreachable!("a tile of {} registers", self.registers),
         }
     }
 
-    /// The tiles one after the other; `first` gives what the accumulators of one hold at
-    /// first.
+    /// # Safety
+    /// As [`Tile::run`] from rows.
+    #[inline(always)]
+    unsafe fn packing<S: Simd>(&self, s: S, rows: usize, from: Rows) {
+        match S::REGISTERS >= 32 {
+            // SAFETY: passed on.
+            true => unsafe { sizes!(self, s, rows, from, 2: 1 2 3 4 5 6 7 8 9 10 11 12) },
+            // SAFETY: passed on.
+            false if cfg!(test) => unsafe { sizes!(self, s, rows, from, 2: 1 2 3 4 5 6) },
+            false => unreachable!("a tile of two registers"),
+        }
+    }
+
+    /// The tiles one after the other.
     ///
     /// # Safety
-    /// As [`Tile::run`] or [`Tile::run_turning`] with `rows` = `MR`.
+    /// As [`Tile::run`] with `rows` = `MR` and `registers` = `NR`.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const MR: usize>(
+    unsafe fn fixed<S: Simd, const MR: usize, const NR: usize>(
         &self,
         s: S,
         lines: impl Lines,
-        first: impl Fn(&Self) -> [S::F; MR],
+        first: impl First,
     ) {
         let mut tile = *self;
         for _ in 0..self.tiles {
+            if self.prefetch {
+                let below = tile.c.wrapping_add(tile.c_tile);
+                for i in 0..MR {
+                    prefetch::<S, NR>(s, below.wrapping_add(i * tile.c_row));
+                }
+            }
             // SAFETY: passed on, for the first of the tiles that are left.
             unsafe {
-                let acc = first(&tile);
+                let acc = first.of::<S, MR, NR>(s, &tile);
                 let acc = lines.updates(s, &tile, acc);
                 tile.store(s, acc);
             }
             tile.a = tile.a.wrapping_add(tile.a_tile);
-            tile.c = tile.c.wrapping_add(MR * tile.c_row);
+            tile.c = tile.c.wrapping_add(tile.c_tile);
         }
     }
 
     /// The accumulators after `acc` and all k from `from` on.
     ///
     /// # Safety
-    /// As [`Tile::run`] for one tile with `rows` = `MR`; `from` ≤ `depth`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`; `from` ≤ `depth`.
     #[inline(always)]
-    unsafe fn updates<S: Simd, const MR: usize>(
+    pub(super) unsafe fn updates<S: Simd, const MR: usize, const NR: usize>(
         &self,
         s: S,
         from: usize,
-        mut acc: [S::F; MR],
-    ) -> [S::F; MR] {
+        mut acc: [[S::F; NR]; MR],
+    ) -> [[S::F; NR]; MR] {
         for k in from..self.depth {
             // SAFETY: k < depth (contract).
             unsafe {
-                let b = self.b.add(k * self.b_row);
-                let line = match reads_parts::<S>() {
-                    true => s.load_first(self.columns, b),
-                    false => s.load(b),
-                };
+                let line = self.line(s, self.b.add(k * self.b_row), self.b_panel);
                 acc = self.update(s, k, line, acc);
             }
         }
         acc
     }
 
+    /// The line of B at `b`, with `panel` floats from what one register has of it to what the
+    /// next one has.
+    ///
+    /// # Safety
+    /// `b` is valid for reads of it: 16 floats for each register, for the last one as many as
+    /// there are columns, if the instruction set [`reads_parts`].
+    #[inline(always)]
+    pub(super) unsafe fn line<S: Simd, const NR: usize>(
+        &self,
+        s: S,
+        b: *const f32,
+        panel: usize,
+    ) -> [S::F; NR] {
+        let mut line = [s.zero(); NR];
+        for j in 0..NR {
+            // SAFETY: passed on; the last register has the columns beyond 16·(NR − 1).
+            line[j] = unsafe {
+                let b = b.add(j * panel);
+                match j == NR - 1 && reads_parts::<S>() {
+                    true => s.load_first(self.columns - j * LANES, b),
+                    false => s.load(b),
+                }
+            };
+        }
+        line
+    }
+
     /// One rank-1 update, of `line` of B and the elements of A for this `k`.
     ///
     /// # Safety
-    /// As [`Tile::run`] for one tile with `rows` = `MR`; `k` < `depth`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`; `k` < `depth`.
     #[inline(always)]
-    unsafe fn update<S: Simd, const MR: usize>(
+    pub(super) unsafe fn update<S: Simd, const MR: usize, const NR: usize>(
         &self,
         s: S,
         k: usize,
-        line: S::F,
-        mut acc: [S::F; MR],
-    ) -> [S::F; MR] {
-        for (i, acc) in acc.iter_mut().enumerate() {
+        line: [S::F; NR],
+        mut acc: [[S::F; NR]; MR],
+    ) -> [[S::F; NR]; MR] {
+        for i in 0..MR {
             // SAFETY: row i < MR, k < depth.
             let a = s.splat(unsafe { *self.a.add(i * self.a_row + k * self.a_col) });
-            *acc = s.fma(a, line, *acc);
+            for j in 0..NR {
+                acc[i][j] = s.fma(a, line[j], acc[i][j]);
+            }
         }
         acc
     }
@@ -297,30 +318,46 @@ impl Tile {
     /// `beta` times the tile of C.
     ///
     /// # Safety
-    /// As [`Tile::run`] for one tile with `rows` = `MR`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`.
     #[inline(always)]
-    unsafe fn scaled<S: Simd, const MR: usize>(&self, s: S, beta: f32) -> [S::F; MR] {
+    unsafe fn scaled<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        s: S,
+        beta: f32,
+    ) -> [[S::F; NR]; MR] {
         let beta = s.splat(beta);
-        let mut acc = [s.zero(); MR];
-        for (i, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: `columns` floats of row i < MR of C.
-            let c = unsafe { s.load_first(self.columns, self.c.add(i * self.c_row)) };
-            *acc = s.mul(beta, c);
+        let mut acc = [[s.zero(); NR]; MR];
+        for i in 0..MR {
+            for j in 0..NR {
+                // SAFETY: `columns` floats of row i < MR of C, of which register j has 16, the
+                // last one the rest.
+                let c = unsafe {
+                    let c = self.c.add(i * self.c_row + j * LANES);
+                    match j == NR - 1 {
+                        true => s.load_first(self.columns - j * LANES, c),
+                        false => s.load(c),
+                    }
+                };
+                acc[i][j] = s.mul(beta, c);
+            }
         }
         acc
     }
 
     /// # Safety
-    /// As [`Tile::run`] for one tile with `rows` = `MR`.
+    /// As [`Tile::run`] for one tile with `rows` = `MR` and `registers` = `NR`.
     #[inline(always)]
-    unsafe fn store<S: Simd, const MR: usize>(&self, s: S, acc: [S::F; MR]) {
-        for (i, acc) in acc.into_iter().enumerate() {
-            // SAFETY: `columns` floats of row i < MR of C.
-            unsafe {
-                let c = self.c.add(i * self.c_row);
-                match self.columns == LANES {
-                    true => s.store(c, acc),
-                    false => s.store_first(self.columns, c, acc),
+    unsafe fn store<S: Simd, const MR: usize, const NR: usize>(&self, s: S, acc: [[S::F; NR]; MR]) {
+        for i in 0..MR {
+            for j in 0..NR {
+                // SAFETY: `columns` floats of row i < MR of C, of which register j has 16, the
+                // last one the rest.
+                unsafe {
+                    let c = self.c.add(i * self.c_row + j * LANES);
+                    match j < NR - 1 || NR == 1 && self.columns == LANES {
+                        true => s.store(c, acc[i][j]),
+                        false => s.store_first(self.columns - j * LANES, c, acc[i][j]),
+                    }
                 }
             }
         }

@@ -2,15 +2,19 @@
 
 use super::Blocking;
 use super::block::Block;
-use super::blocking::{prefetches_c, reads_a_in_place, reads_b_in_place};
-use super::microkernel::{Start, reads_parts, tile_rows, turns};
+use super::blocking::{
+    cut, packs_b_beside, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place,
+};
+use super::microkernel::Start;
 use super::pack::pack_panel;
+use super::shape::{Shape, reads_parts};
 use crate::parts::even_parts;
-use crate::simd::{Kernel, Simd, TURNED};
+use crate::simd::{Kernel, Simd};
 use crate::{LANES, MatMut, MatRef, padded};
 
 /// The shapes fit together, C is not empty, and the buffers hold what `blocking` asks for.
 pub(super) struct Product<'a> {
+    pub(super) shape: Shape,
     pub(super) blocking: Blocking,
     pub(super) packed_a: &'a mut [f32],
     pub(super) packed_b: &'a mut [f32],
@@ -28,13 +32,19 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
+        if self.is_direct::<S>() {
+            return self.run_directly(s);
+        }
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
         let longest = kc.min(k);
-        let direct_a = self.alpha_a == 1.0 && reads_a_in_place::<S>(self.a, longest);
-        let direct_b = self.alpha_b == 1.0 && reads_b_in_place::<S>(m, self.b, longest);
-        let turning = turns::<S>() && self.alpha_b == 1.0 && !direct_b && self.b.row_stride() == 1;
-        let prefetch = prefetches_c(m, n, longest);
+        let direct_a = self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
+        let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
+        let beside = self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
+        let (shape, kc) = cut(self.shape, direct_b || beside, kc, (m, k, n));
+        // Less of k, more rows.
+        let mc = mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1);
+        let prefetch = prefetches_c(m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 
         // Loop 5: nc columns of B and C.
@@ -50,28 +60,26 @@ impl Kernel for Product<'_> {
                     (true, false) => whole,
                     (false, _) => 0,
                 };
-                let turned = if turning && depth >= TURNED { whole } else { 0 };
-                for first in (in_place.max(turned)..columns).step_by(LANES) {
-                    let panel = b.col_range(first, columns.min(first + LANES)).transposed();
-                    let packed = &mut packed_b[first * depth..][..LANES * depth];
-                    pack_panel(s, self.alpha_b, panel, LANES, packed);
-                }
                 // Loop 3: mc rows of A and C.
                 for (i, rows) in even_parts(m, mc) {
                     let a = self.a.row_range(i, i + rows).col_range(p, p + depth);
                     if !direct_a {
-                        for (first, height) in even_parts(rows, tile_rows::<S>()) {
+                        for (first, height) in even_parts(rows, shape.rows) {
                             let panel = a.row_range(first, first + height);
                             let packed = &mut self.packed_a[first * depth..][..height * depth];
                             pack_panel(s, self.alpha_a, panel, height, packed);
                         }
                     }
                     let mut block = Block {
+                        shape,
                         a,
                         packed_a: (!direct_a).then_some(&*self.packed_a),
                         b,
                         in_place,
-                        turning: if i == 0 { turned } else { 0 },
+                        to_pack: (i == 0).then_some(self.alpha_b),
+                        alone: rows == m,
+                        beside: beside && i == 0,
+                        ahead: prefetches_b(depth, columns),
                         packed_b,
                         c: self
                             .c
@@ -84,8 +92,8 @@ impl Kernel for Product<'_> {
                     };
                     // SAFETY: rows i … i + rows and columns j … j + columns lie inside
                     // C, which is borrowed exclusively. What is read in place is
-                    // contiguous as it has to be; the other panels were packed above,
-                    // with the same cuts, or by the first block of rows.
+                    // contiguous as it has to be; the other panels are packed by the
+                    // first block of rows, to a place for each if it is not the only one.
                     unsafe { block.run(s) };
                 }
             }
@@ -95,14 +103,14 @@ impl Kernel for Product<'_> {
 
 /// The pieces of k: (start, length), at least one.
 #[inline(always)]
-fn depths(k: usize, kc: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn depths(k: usize, kc: usize) -> impl Iterator<Item = (usize, usize)> {
     let empty = (k == 0).then_some((0, 0));
     empty.into_iter().chain(even_parts(k, kc))
 }
 
 /// Pieces of `most` columns: (start, length).
 #[inline(always)]
-fn pieces(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn pieces(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let length = most.min(n - start);

@@ -1,8 +1,9 @@
 //! Matrix products that a team shares.
 
-use super::{Gemm, TileRows};
+use super::shape::Shape;
+use super::{Gemm, ShapeOf};
 use crate::team::Team;
-use crate::{Isa, LANES, MatMut, MatRef};
+use crate::{Isa, MatMut, MatRef};
 use std::collections::TryReserveError;
 use std::sync::{Mutex, PoisonError};
 
@@ -26,7 +27,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct SharedGemm {
     /// One for each thread; locked by that thread only.
     members: Vec<Mutex<Gemm>>,
-    tile_rows: usize,
+    shape: Shape,
 }
 
 impl SharedGemm {
@@ -35,13 +36,13 @@ impl SharedGemm {
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(isa: Isa, threads: usize) -> Result<Self, TryReserveError> {
-        let tile_rows = isa.dispatch(TileRows);
+        let shape = isa.dispatch(ShapeOf);
         let mut members = Vec::new();
         members.try_reserve_exact(threads)?;
         for _ in 0..threads {
             members.push(Mutex::new(Gemm::new(isa)?));
         }
-        Ok(Self { members, tile_rows })
+        Ok(Self { members, shape })
     }
 
     /// `C ← α·A·B + β·C`, as [`Gemm::run`]; C is cut along its longer side.
@@ -79,12 +80,12 @@ impl SharedGemm {
         };
         let (m, n) = (c.rows(), c.cols());
         if n >= m {
-            team.split_cols(n, LANES, [c], |member, cols, [c]| {
+            team.split_cols(n, self.shape.columns(), [c], |member, cols, [c]| {
                 gemm(member, a, b.col_range(cols.start, cols.end), c);
             });
         } else {
             let c = c.transposed();
-            team.split_cols(m, self.tile_rows, [c], |member, rows, [c]| {
+            team.split_cols(m, self.shape.rows, [c], |member, rows, [c]| {
                 let a = a.row_range(rows.start, rows.end);
                 gemm(member, a, b, c.transposed());
             });

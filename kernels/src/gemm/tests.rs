@@ -115,13 +115,32 @@ fn chains(alpha: f32, a: MatRef, b: MatRef, beta: f32, c: MatRef) -> Vec<f32> {
     out
 }
 
+/// With the tiles of cores of either width, whichever this one has.
+fn of_every_shape(gemm: impl Fn() -> Gemm) -> [Gemm; 2] {
+    let shapes = match gemm().shape.rows > 6 {
+        true => [(14, 1), (12, 4)],
+        false => [(6, 1), (6, 4)],
+    };
+    shapes.map(|(rows, registers)| Gemm {
+        shape: Shape { rows, registers },
+        ..gemm()
+    })
+}
+
 /// The default, and block sizes that cut everywhere: through tiles, panels and registers.
 fn engines(isa: Isa) -> Vec<Gemm> {
-    let sizes = [(5, 3, 7), (1, 1, 1), (29, 2, 40), (7, 16, 64)];
-    let mut engines = vec![Gemm::new(isa).unwrap()];
-    engines.extend(
-        sizes.map(|(mc, kc, nc)| Gemm::with_blocking(isa, Blocking { mc, kc, nc }).unwrap()),
-    );
+    let sizes = [
+        (5, 3, 7),
+        (1, 1, 1),
+        (29, 2, 40),
+        (7, 16, 64),
+        (25, 26, 100),
+    ];
+    let mut engines = Vec::from(of_every_shape(|| Gemm::new(isa).unwrap()));
+    for (mc, kc, nc) in sizes {
+        let gemm = || Gemm::with_blocking(isa, Blocking { mc, kc, nc }).unwrap();
+        engines.extend(of_every_shape(gemm));
+    }
     engines
 }
 
@@ -144,8 +163,9 @@ fn check(engines: &mut [Gemm], alpha: f32, a: &Stored, b: &Stored, beta: f32, c:
         gemm.run(alpha, a.view(), b.view(), beta, got.view_mut());
         assert!(
             got.bits() == expected.bits(),
-            "{:?} {:?}: {alpha}·{:?}·{:?} + {beta}·{:?}",
+            "{:?} {:?} {:?}: {alpha}·{:?}·{:?} + {beta}·{:?}",
             gemm.isa(),
+            gemm.shape,
             gemm.blocking(),
             a.view(),
             b.view(),
@@ -154,10 +174,10 @@ fn check(engines: &mut [Gemm], alpha: f32, a: &Stored, b: &Stored, beta: f32, c:
     }
 }
 
-/// Below, at and above the tile edges: 6 and 14 rows, 16 columns.
-const ROWS: [usize; 12] = [0, 1, 2, 5, 6, 7, 12, 13, 14, 15, 28, 31];
-const COLUMNS: [usize; 10] = [0, 1, 15, 16, 17, 31, 32, 33, 48, 65];
-const DEPTHS: [usize; 7] = [0, 1, 2, 3, 4, 16, 17];
+/// Below, at and above the tile edges: 6, 12 and 14 rows, 16, 32, 48 and 64 columns.
+const ROWS: [usize; 14] = [0, 1, 2, 5, 6, 7, 11, 12, 13, 14, 15, 25, 28, 31];
+const COLUMNS: [usize; 14] = [0, 1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 99];
+const DEPTHS: [usize; 8] = [0, 1, 2, 3, 4, 16, 17, 25];
 
 #[test]
 fn every_tile_edge_is_the_plain_chain_to_the_bit() {
@@ -177,7 +197,13 @@ fn every_tile_edge_is_the_plain_chain_to_the_bit() {
 #[test]
 fn every_stride_and_factor_is_the_plain_chain_to_the_bit() {
     let mut engines = all_engines();
-    for (m, k, n) in [(15, 5, 33), (1, 17, 18), (8, 18, 1), (4, 0, 19)] {
+    for (m, k, n) in [
+        (15, 5, 33),
+        (1, 17, 18),
+        (8, 18, 1),
+        (4, 0, 19),
+        (27, 6, 76),
+    ] {
         for order_a in ORDERS {
             for order_b in ORDERS {
                 for order_c in ORDERS {
@@ -213,20 +239,23 @@ fn default_blocks_are_crossed() {
 
 /// With the usual blocks, on every instruction set.
 fn default_engines() -> Vec<Gemm> {
-    let engines = Isa::available().map(|isa| Gemm::new(isa).unwrap());
-    engines.collect()
+    let engines = |isa| of_every_shape(|| Gemm::new(isa).unwrap());
+    Isa::available().flat_map(engines).collect()
 }
 
 #[test]
 fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
-    let (m, k, n) = (31, 300, 33);
-    for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
-        for order_b in [Order::CrowdedRows, Order::CrowdedColumns] {
-            let a = Stored::new(m, k, order_a, 1);
-            let b = Stored::new(k, n, order_b, 2);
-            let c = Stored::new(m, n, Order::Rows, 3);
-            check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    let (k, n) = (300, 83);
+    // Rows of one strip, which read B where it lies, and of several.
+    for m in [9, 31] {
+        for order_a in [Order::CrowdedRows, Order::CrowdedColumns] {
+            for order_b in [Order::CrowdedRows, Order::CrowdedColumns, Order::Rows] {
+                let a = Stored::new(m, k, order_a, 1);
+                let b = Stored::new(k, n, order_b, 2);
+                let c = Stored::new(m, n, Order::Rows, 3);
+                check(&mut engines, 1.0, &a, &b, 1.0, &c);
+            }
         }
     }
 }
@@ -234,11 +263,13 @@ fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
 #[test]
 fn a_large_c_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
-    let (m, k, n) = (365, 256, 370);
-    let a = Stored::new(m, k, Order::Rows, 1);
-    let b = Stored::new(k, n, Order::Rows, 2);
-    let c = Stored::new(m, n, Order::Rows, 3);
-    check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    // Larger than the second-level cache of cores with narrow tiles, and with wide ones.
+    for (m, k, n) in [(365, 256, 370), (561, 257, 470)] {
+        let a = Stored::new(m, k, Order::Rows, 1);
+        let b = Stored::new(k, n, Order::Rows, 2);
+        let c = Stored::new(m, n, Order::Rows, 3);
+        check(&mut engines, 1.0, &a, &b, 1.0, &c);
+    }
 }
 
 /// |rounded − exact| of one element, at most: k FMAs, α·a and β·c round once each, by
@@ -405,14 +436,15 @@ fn factor() -> impl Strategy<Value = f32> {
 proptest! {
     #[test]
     fn any_case_is_the_plain_chain_to_the_bit(
-        (m, k, n) in (0..40usize, 0..40usize, 0..70usize),
+        (m, k, n) in (0..40usize, 0..40usize, 0..150usize),
         orders in (order(), order(), order()),
         (alpha, beta) in (factor(), factor()),
-        (mc, kc, nc) in (1..40usize, 1..20usize, 1..80usize),
+        (mc, kc, nc) in (1..40usize, 1..40usize, 1..160usize),
         seed: u64,
     ) {
+        let gemm = |isa| Gemm::with_blocking(isa, Blocking { mc, kc, nc }).unwrap();
         let mut engines: Vec<Gemm> = Isa::available()
-            .map(|isa| Gemm::with_blocking(isa, Blocking { mc, kc, nc }).unwrap())
+            .flat_map(|isa| of_every_shape(|| gemm(isa)))
             .collect();
         let a = Stored::new(m, k, orders.0, seed);
         let b = Stored::new(k, n, orders.1, !seed);

@@ -49,6 +49,14 @@ unsafe fn shim<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
     kernel.run(token)
 }
 
+/// # Safety
+/// - As [`shim`].
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+unsafe fn apart<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
+    kernel.run(token)
+}
+
 /// A register operation: the intrinsic's only requirement is the instruction set.
 macro_rules! op {
     ($e:expr) => {{
@@ -70,6 +78,12 @@ impl Simd for Avx512 {
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: `self` proves the features.
         unsafe { shim(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` proves the features.
+        unsafe { apart(self, kernel) }
     }
 
     #[inline(always)]
