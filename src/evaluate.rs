@@ -120,11 +120,14 @@ impl Evaluator {
             0 => samples.in_blocks(BLOCK).unwrap_or_default(),
             _ => &[],
         };
+        let w = network.weights(0);
+        let finite = |r: usize| w.row(r).iter().all(|w| w.is_finite());
         let pass = Pass {
             isa,
             network,
             samples,
             blocks,
+            finite: (0..w.rows()).all(finite),
             values: &self.byte_values,
             inverse: &self.inverse,
         };

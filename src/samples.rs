@@ -1,6 +1,6 @@
 //! Training or test samples, in the form the engine reads.
 
-use fanin_kernels::sparse::{self, BatchRows, SparseBytes};
+use fanin_kernels::sparse::{self, BatchRows, SamplePairs, SparseBytes};
 use fanin_kernels::{AlignedBuffer, Isa, padded};
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -16,7 +16,7 @@ pub struct Samples {
     pub(crate) targets: TargetValues,
     len: usize,
     /// [`Samples::in_blocks`], once somebody has asked for them.
-    blocks: OnceLock<Vec<BatchRows>>,
+    blocks: OnceLock<Vec<SamplePairs>>,
 }
 
 /// How byte inputs are read by the first layer. The result is the same to the last bit.
@@ -277,13 +277,13 @@ impl Samples {
         }
     }
 
-    /// All samples in blocks of `size`, in the order in which a forward pass reads them, where
-    /// zeros are skipped; else none. Made once, with the `size` of the first call, for every
-    /// evaluation goes through the same.
+    /// All samples in blocks of `size`, in a block in pairs of similar ones, where zeros are
+    /// skipped; else none. Made once, with the `size` of the first call, for every evaluation
+    /// goes through the same.
     ///
     /// # Errors
     /// If the memory cannot be had.
-    pub(crate) fn in_blocks(&self, size: usize) -> Result<&[BatchRows], TryReserveError> {
+    pub(crate) fn in_blocks(&self, size: usize) -> Result<&[SamplePairs], TryReserveError> {
         if let Some(blocks) = self.blocks.get() {
             return Ok(blocks);
         }
@@ -293,10 +293,29 @@ impl Samples {
             let ids: Vec<u32> = (0..n).collect();
             blocks.try_reserve_exact(self.len.div_ceil(size.max(1)))?;
             for ids in ids.chunks(size.max(1)) {
-                blocks.push(BatchRows::of(rows, ids)?);
+                blocks.push(SamplePairs::of(rows, ids)?);
             }
         }
         Ok(self.blocks.get_or_init(|| blocks))
+    }
+
+    /// The samples `ids` as rows of which zeros are skipped, whatever they would be multiplied
+    /// with; `None` of f32 inputs, and of more columns than there is a sparse form for.
+    ///
+    /// # Panics
+    /// If a sample does not exist.
+    pub(crate) fn without_zeros(&self, ids: &[u32]) -> Option<BatchRows> {
+        let mut rows = BatchRows::default();
+        match &self.inputs {
+            Inputs::Sparse(inputs) => rows.gather(inputs, ids),
+            Inputs::Bytes(bytes, cols) => {
+                let own = ids.iter().map(|&id| &bytes[id as usize * cols..][..*cols]);
+                let inputs = SparseBytes::from_dense(&own.collect::<Vec<_>>().concat(), *cols)?;
+                rows.gather(&inputs, &(0u32..).take(ids.len()).collect::<Vec<_>>());
+            }
+            Inputs::Values(..) => return None,
+        }
+        Some(rows)
     }
 
     /// Bytes of memory that the samples take, but for a few.
@@ -311,7 +330,7 @@ impl Samples {
             TargetValues::Values(values, _) => size_of_val(&values[..]),
         };
         let blocks = self.blocks.get().into_iter().flatten();
-        inputs + targets + blocks.map(BatchRows::memory).sum::<usize>()
+        inputs + targets + blocks.map(SamplePairs::memory).sum::<usize>()
     }
 
     /// Whether zero inputs are skipped.

@@ -242,6 +242,44 @@ fn zero_pixels_are_skipped_whatever_their_weights() {
 }
 
 #[test]
+fn evaluations_skip_zero_pixels_whatever_their_weights() {
+    // Pixel 400 is lit in some of the test samples: the outputs of all others are finite.
+    let mut expected = None;
+    for path in PATHS {
+        let (train, test) = samples(path);
+        for isa in Isa::available() {
+            let config = TrainConfig {
+                layers: vec![784, 20, 10],
+                activation: Activation::Tanh,
+                ..TrainConfig::default()
+            };
+            let mut trainer = Trainer::with_isa(config, &train, &test, isa).expect("a run");
+            let mut weights = trainer.network().dense_weights(0);
+            let biases = trainer.network().dense_biases(0);
+            for weight in [f32::INFINITY, f32::NAN] {
+                weights[400 * 20..][..20].fill(weight);
+                let network = trainer.network_mut();
+                network.set_layer(0, &weights, &biases).expect("shapes");
+                let outputs = trainer.test_outputs().expect("memory");
+                let nan = outputs.iter().filter(|y| y.is_nan()).count();
+                assert_eq!(nan > 0, weight.is_nan(), "{isa:?} {path} {nan}");
+                assert!(nan < outputs.len() / 2, "{isa:?} {path}");
+                let bits: Vec<u32> = outputs.iter().map(|y| y.to_bits()).collect();
+                let found = (bits, trainer.count_correct());
+                if weight.is_nan() {
+                    continue;
+                }
+                assert_eq!(
+                    &found,
+                    expected.get_or_insert(found.clone()),
+                    "{isa:?} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn momentum_on_f32_inputs_does_not_depend_on_threads() {
     // Wide and large enough a batch for every layer to be split.
     let values: Vec<f32> = (0..64 * 100u32)

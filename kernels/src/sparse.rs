@@ -32,9 +32,12 @@ macro_rules! with_panel {
 mod accumulate;
 mod batch_rows;
 mod forward;
+mod matching;
+mod pairs;
 pub use accumulate::{BatchColumns, accumulate};
 pub use batch_rows::BatchRows;
 pub use forward::forward;
+pub use pairs::{SamplePairs, forward_pairs};
 
 /// Rows of bytes (images) of which only the non-zero ones are stored, cut into bands of
 /// columns: the parts of W that a forward pass goes through one after the other.

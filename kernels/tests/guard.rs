@@ -11,7 +11,7 @@
 
 use fanin_kernels::fused::Update;
 use fanin_kernels::math::{self, Function};
-use fanin_kernels::sparse::{self, BatchColumns, BatchRows, SparseBytes};
+use fanin_kernels::sparse::{self, BatchColumns, BatchRows, SamplePairs, SparseBytes};
 use fanin_kernels::{
     Activation, Blocking, Gemm, Isa, Loss, MatMut, MatRef, Targets, activation, dense, fused, loss,
     norm, optimizer, padded, peak,
@@ -228,6 +228,35 @@ fn sparse_forward() {
                         [&z[..], &y[..]].concat()
                     });
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn sparse_forward_of_pairs() {
+    let images = images();
+    for rows in [&[][..], &[2], &[4, 0, 1, 2, 3, 0]] {
+        for n in REGISTERS {
+            for gap in GAPS {
+                everywhere("sparse forward of pairs", |isa, memory| {
+                    let batch = memory.of(rows);
+                    let b = batch.len();
+                    let scale = memory.of(&scale());
+                    let w = memory.matrix(19, n, n + gap);
+                    let bias = memory.floats(n);
+                    let mut y = memory.matrix(b.max(1), n, n + gap);
+                    sparse::forward_pairs(
+                        isa,
+                        &SamplePairs::of(&images, &batch).unwrap(),
+                        (&scale[..]).try_into().unwrap(),
+                        view(&w, 19, n, n + gap),
+                        &bias,
+                        Activation::Sigmoid,
+                        view_mut(&mut y, b, n, n + gap),
+                    );
+                    y.to_vec()
+                });
             }
         }
     }

@@ -5,7 +5,7 @@
 //! standard library's fused multiply-add.
 
 use fanin_kernels::fused::Update;
-use fanin_kernels::sparse::{BatchColumns, BatchRows, SparseBytes};
+use fanin_kernels::sparse::{BatchColumns, BatchRows, SamplePairs, SparseBytes};
 use fanin_kernels::{Activation, Isa, LANES, MatMut, MatRef, dense, fused, padded, sparse};
 
 /// Reproducible numbers in (−1, 1), a few of them zero.
@@ -183,6 +183,10 @@ fn sparse_forward_is_the_chain_without_zeros() {
                     sparse::forward(isa, &rows_of, &scale, w, &bias, relu, keep, out);
                     z.assert(&what, chain);
                     y.assert(&what, |r, c| chain(r, c).max(0.0));
+                    let pairs = SamplePairs::of(&inputs, &batch).unwrap();
+                    let mut y = Gapped::new(rows, n, n + 2, || f32::NAN);
+                    sparse::forward_pairs(isa, &pairs, &scale, w, &bias, relu, y.view_mut());
+                    y.assert(&what, |r, c| chain(r, c).max(0.0));
                 }
             }
         }
@@ -263,6 +267,11 @@ fn sparse_forward_is_the_same_chain_however_w_is_cut() {
                     z.assert(&what, chain);
                 }
             }
+            let pairs = SamplePairs::of(&inputs, &batch).unwrap();
+            let mut y = Gapped::new(batch.len(), n, n + 2, || f32::NAN);
+            let (out, relu) = (y.view_mut(), Activation::Relu);
+            sparse::forward_pairs(isa, &pairs, &scale, w.view(), &bias, relu, out);
+            y.assert("pairs", |r, c| rows[batch[r] as usize][c].max(0.0));
         }
     }
 }

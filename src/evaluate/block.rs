@@ -4,7 +4,7 @@ use super::BLOCK;
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network, Norm};
 use crate::samples::Samples;
-use fanin_kernels::sparse::BatchRows;
+use fanin_kernels::sparse::SamplePairs;
 use fanin_kernels::{
     Activation, AlignedBuffer, Isa, MatMut, MatRef, activation, dense, norm, padded, sparse,
 };
@@ -17,7 +17,10 @@ pub(super) struct Pass<'a> {
     pub network: &'a Network,
     pub samples: &'a Samples,
     /// The samples in blocks of [`BLOCK`], where the first layer reads them sparse.
-    pub blocks: &'a [BatchRows],
+    pub blocks: &'a [SamplePairs],
+    /// Whether the first layer's W is finite. Where it is not, 0·∞ is not 0, and zeros have to
+    /// be skipped one by one.
+    pub finite: bool,
     pub values: &'a [f32; 256],
     /// 1/√(running variance + ε) of each layer.
     pub inverse: &'a [AlignedBuffer],
@@ -81,14 +84,22 @@ impl Pass<'_> {
         let x = match from {
             Source::Rows(x) => x,
             Source::Samples(range, input) => {
-                if let Some(rows) = self.blocks.get(range.start / BLOCK) {
-                    return sparse::forward(isa, rows, values, w, bias, f, None, out);
+                let pairs = self.blocks.get(range.start / BLOCK);
+                if let (Some(pairs), true) = (pairs, self.finite) {
+                    return sparse::forward_pairs(isa, pairs, values, w, bias, f, out);
                 }
                 let mut all = [0u32; BLOCK];
                 for (id, i) in all.iter_mut().zip(range.clone()) {
                     *id = u32::try_from(i).unwrap_or(u32::MAX);
                 }
-                self.samples.copy_rows(&all[..range.len()], values, input);
+                let ids = &all[..range.len()];
+                if !self.finite
+                    && !of_input
+                    && let Some(rows) = self.samples.without_zeros(ids)
+                {
+                    return sparse::forward(isa, &rows, values, w, bias, f, None, out);
+                }
+                self.samples.copy_rows(ids, values, input);
                 MatMut::new(input, range.len(), padded(layer.fan_in))
             }
         };

@@ -67,23 +67,6 @@ impl BatchRows {
         Ok(rows)
     }
 
-    /// The rows `batch` of `inputs`, in no more memory than that takes.
-    ///
-    /// # Errors
-    /// If the memory cannot be had.
-    ///
-    /// # Panics
-    /// As [`BatchRows::gather`].
-    pub fn of(inputs: &SparseBytes, batch: &[u32]) -> Result<Self, TryReserveError> {
-        let mut rows = Self::default();
-        let stored = stored(inputs, batch);
-        rows.entries
-            .try_reserve_exact(stored.saturating_add(CHUNK))?;
-        rows.reserve_visits(inputs, batch.len())?;
-        rows.gather(inputs, batch);
-        Ok(rows)
-    }
-
     /// Room for the visits of a batch.
     fn reserve_visits(
         &mut self,
@@ -94,13 +77,6 @@ impl BatchRows {
         self.visits.try_reserve_exact(batch.saturating_mul(bands))?;
         let groups = batch.div_ceil(GROUP);
         self.blocks.try_reserve_exact(groups.saturating_mul(bands))
-    }
-
-    /// Bytes of memory that it takes.
-    pub fn memory(&self) -> usize {
-        self.entries.capacity() * size_of::<u32>()
-            + self.visits.capacity() * size_of::<Visit>()
-            + self.blocks.capacity() * size_of::<Block>()
     }
 
     /// Takes the rows `batch` of `inputs`.

@@ -32,14 +32,7 @@ pub fn forward(
     z: Option<MatMut<'_>>,
     y: MatMut<'_>,
 ) {
-    assert!(scale[0] == 0.0);
-    assert!(inputs.batch() == y.rows());
-    assert!(w.cols() == y.cols() && bias.len() == y.cols());
-    assert!(
-        y.cols().is_multiple_of(LANES),
-        "rows are padded to whole registers"
-    );
-    assert!(w.col_stride() == 1 && y.col_stride() == 1);
+    check(inputs.batch(), scale, &w, bias, &y);
     if let Some(z) = &z {
         assert!(z.rows() == y.rows() && z.cols() == y.cols() && z.col_stride() == 1);
     }
@@ -59,6 +52,27 @@ pub fn forward(
     });
 }
 
+/// What every forward pass of `batch` sparse samples asks for.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub(super) fn check(
+    batch: usize,
+    scale: &[f32; 256],
+    w: &MatRef<'_>,
+    bias: &[f32],
+    y: &MatMut<'_>,
+) {
+    assert!(scale[0] == 0.0);
+    assert!(batch == y.rows());
+    assert!(w.cols() == y.cols() && bias.len() == y.cols());
+    assert!(
+        y.cols().is_multiple_of(LANES),
+        "rows are padded to whole registers"
+    );
+    assert!(w.col_stride() == 1 && y.col_stride() == 1);
+}
+
 struct Forward<'a> {
     inputs: &'a BatchRows,
     scale: &'a [f32; 256],
@@ -73,16 +87,16 @@ struct Forward<'a> {
 /// that of every core with units so wide but the first. More than it has, for of the rows in a
 /// band about half are lit by any sample of a batch.
 #[inline(always)]
-fn tile<S: Simd>(s: S) -> usize {
+pub(super) fn tile<S: Simd>(s: S) -> usize {
     if s.full_width() { 1152 } else { 768 }
 }
 
 /// Entries between those that are read and those that are asked for: where a batch is not in
 /// the cache, a stream of so few bytes from visit to visit is not fetched ahead by itself.
-const AHEAD: usize = 256;
+pub(super) const AHEAD: usize = 256;
 
 /// The narrowest panel that keeps the multiply-adds busy: as many as wait for one another.
-const NARROWEST: usize = 4;
+pub(super) const NARROWEST: usize = 4;
 
 /// The most registers in a panel for bands of `rows` rows of W, in tiles of `tile` registers.
 fn panel(tile: usize, rows: usize, widest: usize, all: usize) -> usize {
@@ -151,7 +165,7 @@ impl Kernel for Forward<'_> {
 /// # Safety
 /// - As [`activation::apply_lines`], from the first of the rows on.
 #[inline(always)]
-unsafe fn activate<S: Simd>(
+pub(super) unsafe fn activate<S: Simd>(
     s: S,
     f: Activation,
     [z, y]: [*mut f32; 2],
@@ -168,12 +182,12 @@ unsafe fn activate<S: Simd>(
 
 /// A panel of columns of W, of the bias and of z.
 #[derive(Clone, Copy)]
-struct Panel {
-    w: *const f32,
-    w_stride: usize,
-    bias: *const f32,
-    z: *mut f32,
-    z_stride: usize,
+pub(super) struct Panel {
+    pub w: *const f32,
+    pub w_stride: usize,
+    pub bias: *const f32,
+    pub z: *mut f32,
+    pub z_stride: usize,
 }
 
 /// Each of the `visits` adds its part of `entries` to its sample's sums, which begin with the
