@@ -162,7 +162,15 @@ impl Kernel for Backward<'_> {
                     data(s, self.k, self.delta, self.weights, dx);
                 }
                 // A panel of `scaled` at a time, for all rows of W.
-                self.update(s, 0, self.k);
+                for (first, samples) in even_parts(batch, PANEL) {
+                    let mut part = Backward {
+                        x: self.x.row_range(first, first + samples),
+                        scaled: self.scaled.row_range(first, first + samples),
+                        dx: None,
+                        ..self
+                    };
+                    part.update(s, 0, self.k);
+                }
             }
             return;
         }
@@ -186,10 +194,22 @@ impl Backward<'_> {
     /// - `row + rows ≤ k`; the shapes are those of [`backward`].
     #[inline(always)]
     unsafe fn update<S: Simd>(&mut self, s: S, row: usize, rows: usize) {
-        // Not all the registers there are: a small batch leaves a tile soon, and the next
-        // one's loads and products have to run beside this one's stores. With more than
-        // about ten in a row the queue of stores is full, and they cannot (Zen 4).
-        let (tallest, widest) = if S::REGISTERS >= 32 { (4, 2) } else { (2, 2) };
+        // SAFETY: passed on.
+        unsafe {
+            match s.full_width() && self.x.rows() >= MANY {
+                true => self.update_by::<S, true>(s, row, rows),
+                false => self.update_by::<S, false>(s, row, rows),
+            }
+        }
+    }
+
+    /// [`Backward::update`] in large or small tiles.
+    ///
+    /// # Safety
+    /// - As there.
+    #[inline(always)]
+    unsafe fn update_by<S: Simd, const LARGE: bool>(&mut self, s: S, row: usize, rows: usize) {
+        let (tallest, widest) = tile::<S, LARGE>();
         for (first, registers) in even_parts(self.n / LANES, widest) {
             let mut r = 0;
             while r < rows {
@@ -212,12 +232,34 @@ impl Backward<'_> {
                 };
                 // SAFETY: `height` rows and 16·`registers` columns from there on lie
                 // inside all three.
-                unsafe { tile.run_sized(s, height, registers) };
+                unsafe { tile.run_sized::<S, LARGE>(s, height, registers) };
                 r += height;
             }
         }
     }
 }
+
+/// The rows and registers of a tile of the update, at most.
+///
+/// Not all the registers there are: a small batch leaves a tile soon, and the next one's loads and
+/// products have to run beside this one's stores. With more than about ten in a row the queue of
+/// stores is full, and they cannot (Zen 4). But where two FMAs start in a cycle, a tile that takes
+/// many samples needs more sums than wait for one another, and fewer loads for each.
+#[inline(always)]
+const fn tile<S: Simd, const LARGE: bool>() -> (usize, usize) {
+    match S::REGISTERS >= 32 {
+        true if LARGE => (8, 3),
+        true => (4, 2),
+        false => (2, 2),
+    }
+}
+
+/// Samples from which on the stores of a larger tile do not matter.
+const MANY: usize = 32;
+
+/// Samples that update W together, at most: so many rows of a panel of `scaled` stay in the
+/// first-level cache while all rows of W take them.
+const PANEL: usize = 128;
 
 /// Samples up to which sixteen rows of W give dX and take their update while they are in the
 /// first-level cache. Of a larger batch it is δ and `scaled` that would not stay in a cache:
@@ -343,9 +385,9 @@ impl OuterProducts {
     /// # Safety
     /// - `x` is valid for reads of `batch` rows of `rows` floats, `scaled` of `batch`
     ///   rows of 16·`registers`, `target` for reads and writes of `rows` such rows.
-    /// - 1 ≤ `rows` ≤ 4, 1 ≤ `registers` ≤ 2 (with few registers: 2 and 2).
+    /// - `rows` and `registers` from 1 to those of [`tile`].
     #[inline(always)]
-    unsafe fn run_sized<S: Simd>(self, s: S, rows: usize, registers: usize) {
+    unsafe fn run_sized<S: Simd, const LARGE: bool>(self, s: S, rows: usize, registers: usize) {
         macro_rules! sizes {
             ($($r:literal)* ; $c:tt) => {
                 match rows {
@@ -361,7 +403,9 @@ impl OuterProducts {
                 }
             };
         }
-        if S::REGISTERS >= 32 {
+        if S::REGISTERS >= 32 && LARGE {
+            sizes!(1 2 3 4 5 6 7 8; (1 2 3))
+        } else if S::REGISTERS >= 32 {
             sizes!(1 2 3 4; (1 2))
         } else {
             sizes!(1 2; (1 2))
