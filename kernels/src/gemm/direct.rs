@@ -71,10 +71,10 @@ impl Product<'_> {
                     prefetch: false,
                     ahead,
                 };
-                // SAFETY: the strips are the rows of A and C, of at most as many rows as
-                // tiles of this shape, or of one register; `columns` are some of those of B and C, whose rows
-                // are contiguous; C is borrowed exclusively. The instruction set reads parts
-                // of lines, and has tiles of this shape.
+                // SAFETY: the strips are the rows of A and C, of at most as many rows as tiles
+                // of this shape, or of one register; `columns` are some of those of B and C,
+                // whose rows are contiguous; C is borrowed exclusively. The instruction set
+                // reads parts of lines, and has tiles of this shape.
                 unsafe { tile.run(s, rows, Source::There) };
             }
         }
