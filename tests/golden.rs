@@ -211,6 +211,25 @@ fn divergence_is_the_same_everywhere() {
     }
 }
 
+/// A trainer of 784-20-10 with tanh.
+fn tanh_trainer<'a>(isa: Isa, train: &'a Samples, test: &'a Samples) -> Trainer<'a> {
+    let config = TrainConfig {
+        layers: vec![784, 20, 10],
+        activation: Activation::Tanh,
+        ..TrainConfig::default()
+    };
+    Trainer::with_isa(config, train, test, isa).expect("a run")
+}
+
+/// Sets all weights of a pixel in the first layer of a [`tanh_trainer`].
+fn set_weights_of(trainer: &mut Trainer<'_>, pixel: usize, weight: f32) {
+    let mut weights = trainer.network().dense_weights(0);
+    let biases = trainer.network().dense_biases(0);
+    weights[pixel * 20..][..20].fill(weight);
+    let network = trainer.network_mut();
+    network.set_layer(0, &weights, &biases).expect("shapes");
+}
+
 #[test]
 fn zero_pixels_are_skipped_whatever_their_weights() {
     // Pixel 0 is never lit, so its weights must not matter; 0·∞ would be NaN.
@@ -218,17 +237,8 @@ fn zero_pixels_are_skipped_whatever_their_weights() {
     for path in PATHS {
         let (train, test) = samples(path);
         for isa in Isa::available() {
-            let config = TrainConfig {
-                layers: vec![784, 20, 10],
-                activation: Activation::Tanh,
-                ..TrainConfig::default()
-            };
-            let mut trainer = Trainer::with_isa(config, &train, &test, isa).expect("a run");
-            let mut weights = trainer.network().dense_weights(0);
-            let biases = trainer.network().dense_biases(0);
-            weights[..20].fill(f32::INFINITY);
-            let network = trainer.network_mut();
-            network.set_layer(0, &weights, &biases).expect("shapes");
+            let mut trainer = tanh_trainer(isa, &train, &test);
+            set_weights_of(&mut trainer, 0, f32::INFINITY);
             let losses = [trainer.step(), trainer.step()].map(f32::to_bits);
             assert!(losses.iter().all(|&l| f32::from_bits(l).is_finite()));
             let found = (losses, trainer.network().weights_sha256());
@@ -248,18 +258,9 @@ fn evaluations_skip_zero_pixels_whatever_their_weights() {
     for path in PATHS {
         let (train, test) = samples(path);
         for isa in Isa::available() {
-            let config = TrainConfig {
-                layers: vec![784, 20, 10],
-                activation: Activation::Tanh,
-                ..TrainConfig::default()
-            };
-            let mut trainer = Trainer::with_isa(config, &train, &test, isa).expect("a run");
-            let mut weights = trainer.network().dense_weights(0);
-            let biases = trainer.network().dense_biases(0);
+            let mut trainer = tanh_trainer(isa, &train, &test);
             for weight in [f32::INFINITY, f32::NAN] {
-                weights[400 * 20..][..20].fill(weight);
-                let network = trainer.network_mut();
-                network.set_layer(0, &weights, &biases).expect("shapes");
+                set_weights_of(&mut trainer, 400, weight);
                 let outputs = trainer.test_outputs().expect("memory");
                 let nan = outputs.iter().filter(|y| y.is_nan()).count();
                 assert_eq!(nan > 0, weight.is_nan(), "{isa:?} {path} {nan}");
