@@ -308,12 +308,11 @@ impl Samples {
         let mut rows = BatchRows::default();
         match &self.inputs {
             Inputs::Sparse(inputs) => rows.gather(inputs, ids),
-            Inputs::Bytes(bytes, cols) => {
-                let own = ids.iter().map(|&id| &bytes[id as usize * cols..][..*cols]);
-                let inputs = SparseBytes::from_dense(&own.collect::<Vec<_>>().concat(), *cols)?;
-                rows.gather(&inputs, &(0u32..).take(ids.len()).collect::<Vec<_>>());
+            Inputs::Bytes(bytes, cols) if *cols <= 1 << 16 => {
+                let (inputs, all) = sparse_batch(bytes, *cols, ids);
+                rows.gather(&inputs, &all);
             }
-            Inputs::Values(..) => return None,
+            Inputs::Bytes(..) | Inputs::Values(..) => return None,
         }
         Some(rows)
     }
@@ -385,4 +384,14 @@ fn gather_sparse(to: &mut [f32], all: &SparseBytes, batch: &[u32], values: &[f32
 /// What each byte stands for: v/255.
 pub(crate) fn byte_values() -> [f32; 256] {
     std::array::from_fn(|v| v as f32 / 255.0)
+}
+
+/// The rows `batch` of `bytes` in sparse form, and their numbers there.
+pub(crate) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseBytes, Vec<u32>) {
+    let rows = batch
+        .iter()
+        .flat_map(|&row| &bytes[row as usize * cols..][..cols]);
+    let rows: Vec<u8> = rows.copied().collect();
+    let sparse = SparseBytes::from_dense(&rows, cols).unwrap_or_default();
+    (sparse, (0u32..).take(batch.len()).collect())
 }

@@ -1,13 +1,12 @@
 //! The backward pass of a step, with the updates.
 
 use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
-use super::batch::sparse_batch;
 use super::first_layer::FirstLayer;
 use super::norm::NormParts;
 use super::{Batch, Clock, Phase, Workspace, empty, granule, matrix, rows, rows_or_none};
 use crate::batch_norm::Placement;
 use crate::network::NormMut;
-use crate::samples::Inputs;
+use crate::samples::{Inputs, sparse_batch};
 use fanin_kernels::sparse::BatchColumns;
 use fanin_kernels::team::member_range;
 use fanin_kernels::{LANES, MatMut, fetch};

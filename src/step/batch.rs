@@ -1,17 +1,7 @@
-//! The dense path over byte inputs, and the sparse form that it falls back to.
+//! The dense path over byte inputs, which falls back to the sparse form.
 
 use fanin_kernels::sparse::{self, BatchRows, SparseBytes};
 use fanin_kernels::{Activation, Isa, MatMut, MatRef, activation, dense};
-
-/// The rows `batch` of `bytes` in sparse form, and their numbers there.
-pub(super) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseBytes, Vec<u32>) {
-    let rows = batch
-        .iter()
-        .flat_map(|&row| &bytes[row as usize * cols..][..cols]);
-    let rows: Vec<u8> = rows.copied().collect();
-    let sparse = SparseBytes::from_dense(&rows, cols).unwrap_or_default();
-    (sparse, (0u32..).take(batch.len()).collect())
-}
 
 /// The dense path over byte inputs: every byte is multiplied.
 ///

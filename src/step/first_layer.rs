@@ -7,7 +7,6 @@
 use super::Batch;
 use super::apply::{Apply, update_sparse};
 use super::members::Member;
-use crate::batch_norm::Placement;
 use crate::network::Layer;
 use crate::samples::{Inputs, Samples};
 use fanin_kernels::sparse::{self, SparseBytes};
@@ -27,10 +26,10 @@ pub(super) struct FirstLayer<'a> {
 }
 
 impl<'a> FirstLayer<'a> {
-    /// `None` if the inputs are not sparse.
+    /// `None` if the inputs are not sparse. (Members hold nothing of a layer that normalizes them.)
     pub(super) fn of(batch: &Batch<'a>, layer: Layer, byte_values: &'a [f32; 256]) -> Option<Self> {
         match &batch.samples.inputs {
-            Inputs::Sparse(inputs) if layer.norm != Some(Placement::Input) => Some(Self {
+            Inputs::Sparse(inputs) => Some(Self {
                 isa: batch.isa,
                 layer,
                 samples: batch.samples,

@@ -1,10 +1,10 @@
 //! The forward pass of a step.
 
-use super::batch::{forward_bytes, sparse_batch};
+use super::batch::forward_bytes;
 use super::norm::Normalized;
 use super::{Batch, Workspace, granule, matrix, rows};
 use crate::batch_norm::Placement;
-use crate::samples::Inputs;
+use crate::samples::{Inputs, sparse_batch};
 use fanin_kernels::{Activation, activation, dense, fetch, padded, sparse};
 
 impl Workspace {
