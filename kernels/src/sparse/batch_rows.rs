@@ -164,7 +164,7 @@ impl BatchRows {
 ///
 /// # Panics
 /// If a row does not exist.
-fn stored(inputs: &SparseBytes, batch: &[u32]) -> usize {
+pub(super) fn stored(inputs: &SparseBytes, batch: &[u32]) -> usize {
     batch.iter().map(|&r| inputs.range(r as usize).len()).sum()
 }
 

@@ -93,7 +93,7 @@ pub(super) fn tile<S: Simd>(s: S) -> usize {
 
 /// Entries between those that are read and those that are asked for: where a batch is not in
 /// the cache, a stream of so few bytes from visit to visit is not fetched ahead by itself.
-pub(super) const AHEAD: usize = 256;
+const AHEAD: usize = 256;
 
 /// The narrowest panel that keeps the multiply-adds busy: as many as wait for one another.
 pub(super) const NARROWEST: usize = 4;
@@ -135,18 +135,11 @@ impl Kernel for Forward<'_> {
                 activated = done;
             }
             for (first, registers) in even_parts(n / LANES, widest) {
-                let column = first * LANES;
-                // SAFETY: `column` + 16·registers ≤ n, the columns of w, bias and z; samples
+                let place = Panel::new(self.w, self.bias, z, zs, first);
+                // SAFETY: 16·(first + registers) ≤ n, the columns of w, bias and z; samples
                 // < inputs.batch() = rows of z, columns < inputs.cols() = rows of w (BatchRows,
                 // asserted in `forward`).
                 unsafe {
-                    let place = Panel {
-                        w: self.w.as_ptr().add(column),
-                        w_stride: self.w.row_stride(),
-                        bias: self.bias.as_ptr().add(column),
-                        z: z.add(column),
-                        z_stride: zs,
-                    };
                     with_panel!(
                         registers,
                         S,
@@ -185,9 +178,84 @@ pub(super) unsafe fn activate<S: Simd>(
 pub(super) struct Panel {
     pub w: *const f32,
     pub w_stride: usize,
-    pub bias: *const f32,
-    pub z: *mut f32,
-    pub z_stride: usize,
+    bias: *const f32,
+    z: *mut f32,
+    z_stride: usize,
+}
+
+impl Panel {
+    /// From register `first` of each row on.
+    #[inline(always)]
+    pub(super) fn new(
+        w: MatRef<'_>,
+        bias: &[f32],
+        z: *mut f32,
+        z_stride: usize,
+        first: usize,
+    ) -> Self {
+        let column = first * LANES;
+        Self {
+            w: w.as_ptr().wrapping_add(column),
+            w_stride: w.row_stride(),
+            bias: bias.as_ptr().wrapping_add(column),
+            z: z.wrapping_add(column),
+            z_stride,
+        }
+    }
+
+    /// The sums of a sample, which begin with the bias in the first band.
+    ///
+    /// # Safety
+    /// - `bias` is valid for reads, and `z` at `sample·z_stride`, of 16·P floats.
+    #[inline(always)]
+    pub(super) unsafe fn sums<S: Simd, const P: usize>(
+        self,
+        s: S,
+        sample: u32,
+        first_band: bool,
+    ) -> [S::F; P] {
+        let from = match first_band {
+            true => self.bias,
+            false => self.row(sample).cast_const(),
+        };
+        let mut sums = [s.zero(); P];
+        for (j, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: register j < P of the bias, or of a row of z.
+            *sum = unsafe { s.load(from.add(j * LANES)) };
+        }
+        sums
+    }
+
+    /// Leaves the sums of a sample in z.
+    ///
+    /// # Safety
+    /// - `z` at `sample·z_stride` is valid for writes of 16·P floats.
+    #[inline(always)]
+    pub(super) unsafe fn leave<S: Simd, const P: usize>(self, s: S, sample: u32, sums: &[S::F; P]) {
+        let z = self.row(sample);
+        for (j, &sum) in sums.iter().enumerate() {
+            // SAFETY: register j < P of a row of z.
+            unsafe { s.store(z.add(j * LANES), sum) };
+        }
+    }
+
+    #[inline(always)]
+    fn row(self, sample: u32) -> *mut f32 {
+        self.z.wrapping_add(sample as usize * self.z_stride)
+    }
+}
+
+/// The entries of a visit, and those of the visits after it; asks for some of the latter.
+///
+/// # Panics
+/// If there are fewer than `visit`.
+#[inline(always)]
+pub(super) fn next<S: Simd>(s: S, entries: &[u32], visit: u32) -> (&[u32], &[u32]) {
+    let (own, after) = entries.split_at(visit as usize);
+    for line in [AHEAD, AHEAD + 16] {
+        s.prefetch(own.as_ptr().wrapping_add(line));
+    }
+    (own, after)
 }
 
 /// Each of the `visits` adds its part of `entries` to its sample's sums, which begin with the
@@ -208,21 +276,9 @@ unsafe fn forward_panel<S: Simd, const P: usize>(
 ) {
     for visit in visits {
         let own;
-        (own, entries) = entries.split_at(visit.entries as usize);
-        for line in [AHEAD, AHEAD + 16] {
-            s.prefetch(own.as_ptr().wrapping_add(line));
-        }
-        // SAFETY: the row of a visit's sample (contract).
-        let z = unsafe { place.z.add(visit.sample as usize * place.z_stride) };
-        let from = match first_band {
-            true => place.bias,
-            false => z.cast_const(),
-        };
-        let mut acc = [s.zero(); P];
-        for (j, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: register j < P of the bias, or of a row of z.
-            *acc = unsafe { s.load(from.add(j * LANES)) };
-        }
+        (own, entries) = next(s, entries, visit.entries);
+        // SAFETY: the bias, or the row of a visit's sample (contract).
+        let mut acc: [_; P] = unsafe { place.sums(s, visit.sample, first_band) };
         for &entry in own {
             let (column, byte) = parts(entry);
             let x = s.splat(scale[usize::from(byte)]);
@@ -232,9 +288,7 @@ unsafe fn forward_panel<S: Simd, const P: usize>(
                 *acc = s.fma(x, w, *acc);
             }
         }
-        for (j, &acc) in acc.iter().enumerate() {
-            // SAFETY: register j < P of a row of z.
-            unsafe { s.store(z.add(j * LANES), acc) };
-        }
+        // SAFETY: the row of a visit's sample (contract).
+        unsafe { place.leave(s, visit.sample, &acc) };
     }
 }

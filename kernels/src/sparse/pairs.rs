@@ -4,7 +4,8 @@
 //! A row that only one of the two needs is multiplied by 0 for the other. So a pair takes more
 //! FMAs than its samples alone, and fewer loads: for similar ones it is worth that.
 
-use super::forward::{AHEAD, NARROWEST, Panel, activate, check, tile};
+use super::batch_rows::stored;
+use super::forward::{NARROWEST, Panel, activate, check, next, tile};
 use super::{SparseBytes, matching, parts};
 use crate::activation::Activation;
 use crate::parts::even_parts;
@@ -54,8 +55,7 @@ impl SamplePairs {
             batch: batch.len(),
             ..Self::default()
         };
-        let stored = batch.iter().map(|&r| inputs.range(r as usize).len());
-        of.entries.try_reserve_exact(stored.sum())?;
+        of.entries.try_reserve_exact(stored(inputs, batch))?;
         let visits = pairs.len().saturating_mul(inputs.bands());
         of.visits.try_reserve_exact(visits)?;
         for band in 0..inputs.bands() {
@@ -162,18 +162,11 @@ impl Kernel for Forward<'_> {
             let own;
             (own, entries) = entries.split_at(all);
             for (first, registers) in even_parts(n / LANES, widest) {
-                let column = first * LANES;
-                // SAFETY: `column` + 16·registers ≤ n, the columns of w, bias and y; samples
+                let place = Panel::new(self.w, self.bias, y, stride, first);
+                // SAFETY: 16·(first + registers) ≤ n, the columns of w, bias and y; samples
                 // < inputs.batch = rows of y, columns < inputs.cols = rows of w (SamplePairs,
                 // asserted in `forward_pairs`).
                 unsafe {
-                    let place = Panel {
-                        w: self.w.as_ptr().add(column),
-                        w_stride: self.w.row_stride(),
-                        bias: self.bias.as_ptr().add(column),
-                        z: y.add(column),
-                        z_stride: stride,
-                    };
                     let (first_band, scale) = (band == 0, self.scale);
                     if S::REGISTERS >= 32 {
                         with_panel!(@match registers, S, pair_panel, (s, place, visits, own, first_band, scale), 1 2 3 4 5 6 7 8 9);
@@ -206,42 +199,33 @@ unsafe fn pair_panel<S: Simd, const P: usize>(
 ) {
     for visit in visits {
         let own;
-        (own, entries) = entries.split_at(visit.entries as usize);
-        for line in [AHEAD, AHEAD + 16] {
-            s.prefetch(own.as_ptr().wrapping_add(line));
-        }
-        let mut acc = [[s.zero(); P]; 2];
-        for (acc, sample) in acc.iter_mut().zip(visit.samples) {
-            let z = place.z.wrapping_add(sample as usize * place.z_stride);
-            let from = match first_band {
-                true => place.bias,
-                false => z.cast_const(),
-            };
-            for (j, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: register j < P of the bias, or of a sample's row of z (contract).
-                *acc = unsafe { s.load(from.add(j * LANES)) };
-            }
-        }
+        (own, entries) = next(s, entries, visit.entries);
+        let [first, second] = visit.samples;
+        // SAFETY: the bias, or the rows of a visit's samples (contract).
+        let (mut first_sums, mut second_sums): ([_; P], [_; P]) = unsafe {
+            (
+                place.sums(s, first, first_band),
+                place.sums(s, second, first_band),
+            )
+        };
         for &entry in own {
-            let (column, bytes) = (entry >> 16, entry.to_le_bytes());
-            let x = [bytes[1], bytes[0]];
-            let first = s.splat(scale[usize::from(x[0])]);
-            let second = s.splat(scale[usize::from(x[1])]);
-            let [first_sums, second_sums] = &mut acc;
-            for (j, (a, b)) in first_sums.iter_mut().zip(second_sums).enumerate() {
+            let (column, [b, a, ..]) = (entry >> 16, entry.to_le_bytes());
+            let (x, y) = (
+                s.splat(scale[usize::from(a)]),
+                s.splat(scale[usize::from(b)]),
+            );
+            for (j, (a, b)) in first_sums.iter_mut().zip(&mut second_sums).enumerate() {
                 // SAFETY: register j < P of a row of w (contract).
                 let w =
                     unsafe { s.load(place.w.add(column as usize * place.w_stride + j * LANES)) };
-                *a = s.fma(first, w, *a);
-                *b = s.fma(second, w, *b);
+                *a = s.fma(x, w, *a);
+                *b = s.fma(y, w, *b);
             }
         }
-        for (acc, sample) in acc.iter().zip(visit.samples) {
-            let z = place.z.wrapping_add(sample as usize * place.z_stride);
-            for (j, &acc) in acc.iter().enumerate() {
-                // SAFETY: register j < P of a sample's row of z.
-                unsafe { s.store(z.add(j * LANES), acc) };
-            }
+        // SAFETY: as above; of an odd sample both are the same.
+        unsafe {
+            place.leave(s, first, &first_sums);
+            place.leave(s, second, &second_sums);
         }
     }
 }
