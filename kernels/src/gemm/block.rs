@@ -1,5 +1,6 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
+use super::elements::Elements;
 use super::lines::{Rows, Source};
 use super::microkernel::{Start, Tile};
 use super::pack::pack_panel;
@@ -245,7 +246,7 @@ impl Block<'_> {
             };
             tile.run(s, rows, from);
             if !self.contiguous() {
-                c.scatter(rows, columns, tile.c);
+                c.scatter(rows, columns, tile.c, tile.c_row);
             }
         }
     }
@@ -265,56 +266,4 @@ pub(super) fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
         (0, short + 1, longer),
         (longer * (short + 1), short, parts - longer),
     ]
-}
-
-/// A tile of C where it lies.
-#[derive(Clone, Copy)]
-struct Elements {
-    ptr: *mut f32,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl Elements {
-    /// Copies to lines of `scratch`, unless C is not to be read.
-    ///
-    /// # Safety
-    /// - `ptr` is valid for reads of `rows` × `columns` elements at these strides;
-    ///   `rows` ≤ [`MAX_ROWS`] and `columns` ≤ [`MAX_COLUMNS`].
-    #[inline(always)]
-    unsafe fn gather(
-        self,
-        rows: usize,
-        columns: usize,
-        start: Start,
-        scratch: &mut [[f32; MAX_COLUMNS]; MAX_ROWS],
-    ) {
-        if start == Start::Zero {
-            return;
-        }
-        for (r, line) in scratch.iter_mut().take(rows).enumerate() {
-            for (c, to) in line[..columns].iter_mut().enumerate() {
-                // SAFETY: r < rows and c < columns.
-                *to = unsafe { *self.ptr.add(r * self.row_stride + c * self.col_stride) };
-            }
-        }
-    }
-
-    /// Copies the lines of a scratch tile back.
-    ///
-    /// # Safety
-    /// - `ptr` is valid for writes of `rows` × `columns` elements at these strides, and
-    ///   `scratch` for reads of `rows` lines of [`MAX_COLUMNS`]; `columns` is at most that.
-    #[inline(always)]
-    unsafe fn scatter(self, rows: usize, columns: usize, scratch: *const f32) {
-        for r in 0..rows {
-            for c in 0..columns {
-                // SAFETY: r < rows and c < columns ≤ MAX_COLUMNS.
-                unsafe {
-                    *self.ptr.add(r * self.row_stride + c * self.col_stride) =
-                        *scratch.add(r * MAX_COLUMNS + c);
-                }
-            }
-        }
-    }
 }

@@ -5,4 +5,4 @@ mod block;
 mod microkernel;
 mod product;
 
-pub(super) use product::Product;
+pub(super) use product::Narrow;

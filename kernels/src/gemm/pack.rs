@@ -1,7 +1,22 @@
 //! Packing: copies a panel so that the microkernel reads it in a straight line.
 
+use crate::parts::even_parts;
 use crate::simd::{Simd, TURNED};
 use crate::{LANES, MatRef};
+
+/// Packs `scale`·`a` in panels as high as `even_parts(rows, mr)`, one after the other.
+///
+/// # Panics
+/// If `packed` is too short.
+#[inline(always)]
+pub(super) fn pack_a<S: Simd>(s: S, scale: f32, a: MatRef<'_>, mr: usize, packed: &mut [f32]) {
+    let depth = a.cols();
+    for (first, height) in even_parts(a.rows(), mr) {
+        let panel = a.row_range(first, first + height);
+        let packed = &mut packed[first * depth..][..height * depth];
+        pack_panel(s, scale, panel, height, packed);
+    }
+}
 
 /// Copies `scale`·`panel` \[width, depth\] to `packed`, the columns of the panel one after
 /// the other: element (i, p) goes to `p·pitch + i`. The places from `width` to `pitch`

@@ -6,7 +6,7 @@ use super::blocking::{
     cut, packs_b_beside, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place,
 };
 use super::microkernel::Start;
-use super::pack::pack_panel;
+use super::pack::pack_a;
 use super::shape::{Shape, reads_parts};
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
@@ -49,26 +49,17 @@ impl Kernel for Product<'_> {
 
         // Loop 5: nc columns of B and C.
         for (j, columns) in pieces(n, nc) {
-            let whole = columns / LANES * LANES;
             // Loop 4: kc of k. Without any k it runs once, for β.
             for (p, depth) in depths(k, kc) {
                 let start = if p == 0 { self.start } else { Start::FROM_C };
                 let b = self.b.row_range(p, p + depth).col_range(j, j + columns);
                 let packed_b = &mut self.packed_b[..depth * padded(columns)];
-                let in_place = match (direct_b, reads_parts::<S>()) {
-                    (true, true) => columns,
-                    (true, false) => whole,
-                    (false, _) => 0,
-                };
+                let in_place = if direct_b { readable::<S>(columns) } else { 0 };
                 // Loop 3: mc rows of A and C.
                 for (i, rows) in even_parts(m, mc) {
                     let a = self.a.row_range(i, i + rows).col_range(p, p + depth);
                     if !direct_a {
-                        for (first, height) in even_parts(rows, shape.rows) {
-                            let panel = a.row_range(first, first + height);
-                            let packed = &mut self.packed_a[first * depth..][..height * depth];
-                            pack_panel(s, self.alpha_a, panel, height, packed);
-                        }
+                        pack_a(s, self.alpha_a, a, shape.rows, self.packed_a);
                     }
                     let mut block = Block {
                         shape,
@@ -98,6 +89,15 @@ impl Kernel for Product<'_> {
                 }
             }
         }
+    }
+}
+
+/// Of so many columns of B, those that may be read where they lie: all, or whole registers.
+#[inline(always)]
+pub(super) fn readable<S: Simd>(columns: usize) -> usize {
+    match reads_parts::<S>() {
+        true => columns,
+        false => columns / LANES * LANES,
     }
 }
 

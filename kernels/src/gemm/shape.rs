@@ -16,6 +16,9 @@ impl Shape {
     /// Rows of the tiles of one register, on cores with 32 registers.
     pub(super) const NARROW_ROWS: usize = 14;
 
+    /// Rows of the tiles of one register, on cores with fewer.
+    pub(super) const FEW_ROWS: usize = 6;
+
     /// The shape for a core.
     ///
     /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1. 12 to 16 rows are
@@ -32,8 +35,8 @@ impl Shape {
     pub(super) fn of<S: Simd>(s: S) -> Self {
         let (rows, registers) = match (S::REGISTERS >= 32, s.full_width()) {
             (true, true) => (12, 4),
-            (true, false) => (14, 1),
-            (false, _) => (6, 1),
+            (true, false) => (Self::NARROW_ROWS, 1),
+            (false, _) => (Self::FEW_ROWS, 1),
         };
         Self { rows, registers }
     }
@@ -64,7 +67,7 @@ impl Shape {
 
 /// Rows and columns of the largest tiles of any shape. Those of one register have 14 rows on
 /// all that reads parts.
-pub(super) const MAX_ROWS: usize = 14;
+pub(super) const MAX_ROWS: usize = Shape::NARROW_ROWS;
 pub(super) const MAX_COLUMNS: usize = 4 * LANES;
 
 /// Whether the first lanes of a line of B are read as fast as all of them.

@@ -1,8 +1,10 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
-use super::microkernel::{Columns, MAX_TILE, Tile, tile_rows, turns};
+use super::microkernel::{Columns, Tile, tile_rows, turns};
+use crate::gemm::block::strips;
+use crate::gemm::elements::Elements;
 use crate::gemm::microkernel::Start;
-use crate::parts::lengths;
+use crate::gemm::shape::MAX_ROWS;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
 
@@ -123,12 +125,12 @@ impl Block<'_> {
         };
         let mut scratch;
         if !self.contiguous() {
-            scratch = [0.0; MAX_TILE];
-            // SAFETY: this part of C is valid (contract); rows·16 ≤ MAX_TILE.
+            scratch = [[0.0; LANES]; MAX_ROWS];
+            // SAFETY: this part of C is valid (contract).
             unsafe { c.gather(rows, columns, self.start, &mut scratch) };
-            (tile.c, tile.c_row) = (scratch.as_mut_ptr(), LANES);
+            (tile.c, tile.c_row) = (scratch.as_mut_ptr().cast(), LANES);
         } else if self.prefetch {
-            c.prefetch(s, rows);
+            prefetch(s, c, rows);
         }
         // SAFETY: A and its packed panels have these rows; `b` begins a panel of `depth`
         // lines, in B or packed, or to be packed from columns of B (contract); C or the
@@ -142,83 +144,19 @@ impl Block<'_> {
                 tile.run(s, rows);
             }
             if !self.contiguous() {
-                c.scatter(rows, columns, tile.c);
+                c.scatter(rows, columns, tile.c, tile.c_row);
             }
         }
     }
 }
 
-/// The parts of `even_parts(m, most)` for m > 0, those of one length together: (first row,
-/// length, how many).
+/// Asks for the `rows` rows of C below these `rows`, a register wide. A row may lie in two cache
+/// lines.
 #[inline(always)]
-fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
-    let parts = m.div_ceil(most);
-    let (short, longer) = lengths(m, parts);
-    [
-        (0, short + 1, longer),
-        (longer * (short + 1), short, parts - longer),
-    ]
-}
-
-/// A tile of C where it lies.
-#[derive(Clone, Copy)]
-struct Elements {
-    ptr: *mut f32,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl Elements {
-    /// Asks for the `rows` rows below these `rows`, a register wide. A row may lie in two
-    /// cache lines.
-    #[inline(always)]
-    fn prefetch<S: Simd>(self, s: S, rows: usize) {
-        for r in rows..2 * rows {
-            let row = self.ptr.wrapping_add(r * self.row_stride);
-            s.prefetch(row);
-            s.prefetch(row.wrapping_add(LANES - 1));
-        }
-    }
-
-    /// Copies to lines of `scratch`, unless C is not to be read.
-    ///
-    /// # Safety
-    /// - `ptr` is valid for reads of `rows` × `columns` elements at these strides;
-    ///   `columns` ≤ 16.
-    #[inline(always)]
-    unsafe fn gather(
-        self,
-        rows: usize,
-        columns: usize,
-        start: Start,
-        scratch: &mut [f32; MAX_TILE],
-    ) {
-        if start == Start::Zero {
-            return;
-        }
-        for (r, line) in scratch.chunks_exact_mut(LANES).take(rows).enumerate() {
-            for (c, to) in line[..columns].iter_mut().enumerate() {
-                // SAFETY: r < rows and c < columns.
-                *to = unsafe { *self.ptr.add(r * self.row_stride + c * self.col_stride) };
-            }
-        }
-    }
-
-    /// Copies the lines of a scratch tile back.
-    ///
-    /// # Safety
-    /// - `ptr` is valid for writes of `rows` × `columns` elements at these strides, and
-    ///   `scratch` for reads of `rows` lines of 16; `columns` ≤ 16.
-    #[inline(always)]
-    unsafe fn scatter(self, rows: usize, columns: usize, scratch: *const f32) {
-        for r in 0..rows {
-            for c in 0..columns {
-                // SAFETY: r < rows and c < columns ≤ 16.
-                unsafe {
-                    *self.ptr.add(r * self.row_stride + c * self.col_stride) =
-                        *scratch.add(r * LANES + c);
-                }
-            }
-        }
+fn prefetch<S: Simd>(s: S, c: Elements, rows: usize) {
+    for r in rows..2 * rows {
+        let row = c.ptr.wrapping_add(r * c.row_stride);
+        s.prefetch(row);
+        s.prefetch(row.wrapping_add(LANES - 1));
     }
 }

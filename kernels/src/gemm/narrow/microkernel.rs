@@ -1,28 +1,19 @@
-//! The microkernel of narrow tiles: a tile of C stays in registers while a few rows of A and a panel of B
-//! pass by.
+//! The microkernel of narrow tiles: a tile of C stays in registers while a few rows of A and a
+//! panel of B pass by.
 
 use crate::LANES;
 use crate::gemm::microkernel::Start;
+use crate::gemm::shape::{Shape, reads_parts};
 use crate::simd::{Simd, TURNED};
 
-/// Rows of the largest tile, which is one register wide. (On Zen 4 with AVX-512 12 to 16
-/// rows are equally fast, 8 or 18 slower; AVX2 has room for 6.)
-///
-/// Tiles of two or three registers would need fewer loads, but loads are not what limits
-/// it. A narrow panel of B stays in the first-level cache, wastes fewer lanes at the edge,
-/// and a tile has few stores at its end, which pass beside the products of the next one.
+/// Rows of the largest tile, which is one register wide ([`Shape::of`] says why).
 #[inline(always)]
 pub(super) const fn tile_rows<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { 14 } else { 6 }
-}
-
-/// Elements of the largest tile of any instruction set.
-pub(super) const MAX_TILE: usize = 14 * LANES;
-
-/// Whether the first lanes of a line of B are read as fast as all of them.
-#[inline(always)]
-pub(super) const fn reads_parts<S: Simd>() -> bool {
-    S::REGISTERS >= 32
+    if S::REGISTERS >= 32 {
+        Shape::NARROW_ROWS
+    } else {
+        Shape::FEW_ROWS
+    }
 }
 
 /// Whether there are registers to turn lines of B beside the products.
