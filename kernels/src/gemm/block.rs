@@ -154,11 +154,17 @@ impl Block<'_> {
         end.unwrap_or(column)
     }
 
-    /// The registers of the tiles at `column`.
+    /// The registers of the tiles at `column`: all about as many, for low tiles of one register
+    /// wait for loads.
     #[inline(always)]
     fn registers(&self, column: usize) -> usize {
         let columns = self.end(column) - column;
-        columns.div_ceil(LANES).min(self.shape.registers)
+        let left = columns.div_ceil(LANES);
+        // Often one tile: no divisions for that.
+        match left <= self.shape.registers {
+            true => left,
+            false => left.div_ceil(left.div_ceil(self.shape.registers)),
+        }
     }
 
     /// Only one tile if it packs its panels of B, or C is not contiguous.

@@ -24,7 +24,7 @@ const DEPTH: usize = 512;
 const SECOND_LEVEL: usize = 512 << 10;
 const THIRD_LEVEL: usize = 4 << 20;
 
-/// The second level of cores with wide tiles.
+/// The second level of cores with wide tiles: half of it, or all.
 const WIDE_SECOND_LEVEL: usize = 1 << 20;
 
 /// A cache of so many bytes in each way, 8 ways: addresses that are multiples of these
@@ -156,22 +156,36 @@ pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {
 ///
 /// Wide tiles have two registers if lines of B are `unaligned` at first, so that more registers
 /// mean more loads; and where k is long and C large: then C had better be read and written
-/// seldom. Otherwise they have four, and their panels stay in the first-level cache.
+/// seldom. Otherwise they have four, and their panels stay in the first-level cache; but if C
+/// [`is_far`], A is in strips of their height, and everything is asked for in advance.
 pub(super) fn cut(
     shape: Shape,
     unaligned: bool,
     kc: usize,
     (m, k, n): (usize, usize, usize),
 ) -> (Shape, usize) {
+    let registers = 2;
     let large = k >= DEEP && m.saturating_mul(n) > WIDE_SECOND_LEVEL / FLOAT;
-    if shape.wide() && (unaligned || large) {
-        let registers = 2;
+    if !shape.wide() {
+        (shape, kc)
+    } else if unaligned {
         (Shape { registers, ..shape }, kc)
-    } else if shape.wide() && k >= DEEP {
+    } else if is_far(shape, (m, k, n)) {
+        let rows = Shape::LOW_ROWS;
+        (Shape { rows, ..shape }, kc.min(DEEP))
+    } else if large {
+        (Shape { registers, ..shape }, kc)
+    } else if k >= DEEP {
         (shape, kc.min(DEEP / 2))
     } else {
         (shape, kc)
     }
+}
+
+/// Whether k is long, and C larger than the second-level cache of cores with wide tiles. What
+/// is read beside it had better be packed then, A as well.
+pub(super) fn is_far(shape: Shape, (m, k, n): (usize, usize, usize)) -> bool {
+    shape.wide() && k >= DEEP && m.saturating_mul(n) > 2 * WIDE_SECOND_LEVEL / FLOAT
 }
 
 /// Whether lines of B, depth × n and read in place, are to be asked for in advance: where

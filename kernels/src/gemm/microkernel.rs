@@ -1,7 +1,7 @@
 //! The microkernel: a tile of C stays in registers while a few rows of A and a panel of B
 //! pass by.
 
-use super::lines::{Ahead, InOrder, Lines, Rows, Source, prefetch};
+use super::lines::{Ahead, Far, InOrder, Lines, Rows, Source, prefetch};
 use super::shape::reads_parts;
 use crate::LANES;
 use crate::simd::{Kernel, Simd};
@@ -133,8 +133,8 @@ macro_rules! sizes {
     ($tile:ident, $s:ident, $rows:ident, $lines:expr, $nr:literal: $($mr:literal)*) => {
         match ($rows, $tile.start) {
             $(
-                ($mr, Start::Zero) => $tile.fixed::<_, $mr, $nr>($s, $lines, Zeros),
-                ($mr, Start::Scaled(beta)) => $tile.fixed::<_, $mr, $nr>($s, $lines, OfC(beta)),
+                ($mr, Start::Zero) => $tile.fixed::<_, _, $mr, $nr>($s, $lines, Zeros),
+                ($mr, Start::Scaled(beta)) => $tile.fixed::<_, _, $mr, $nr>($s, $lines, OfC(beta)),
             )*
             _ => unreachable!("a tile of {} rows", $rows),
         }
@@ -179,6 +179,10 @@ impl Tile {
             (1, true) => unsafe {
                 sizes!(self, s, rows, InOrder, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
             },
+            // SAFETY: as above; they are packed.
+            (2, true) if self.prefetch && self.packed(rows) => unsafe {
+                sizes!(self, s, rows, Far, 2: 1 2 3 4 5 6 7 8 9 10 11 12)
+            },
             // SAFETY: as above.
             (2, true) if self.ahead => unsafe {
                 sizes!(self, s, rows, Ahead, 2: 1 2 3 4 5 6 7 8 9 10 11 12)
@@ -187,6 +191,10 @@ impl Tile {
             (2, true) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6 7 8 9 10 11 12) },
             // SAFETY: as above.
             (3, true) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3 4 5 6) },
+            // SAFETY: as above; they are packed.
+            (4, true) if self.prefetch && self.packed(rows) => unsafe {
+                sizes!(self, s, rows, Far, 4: 1 2 3 4 5 6)
+            },
             // SAFETY: as above.
             (4, true) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3 4 5 6) },
             // SAFETY: as above.
@@ -195,11 +203,17 @@ impl Tile {
             // SAFETY: as above.
             (2, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 2: 1 2 3 4 5 6) },
             // SAFETY: as above.
-            (3, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3) },
+            (3, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 3: 1 2 3 4 5 6) },
             // SAFETY: as above.
-            (4, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3) },
+            (4, false) if cfg!(test) => unsafe { sizes!(self, s, rows, InOrder, 4: 1 2 3 4 5 6) },
             _ => unreachable!("a tile of {} registers", self.registers),
         }
+    }
+
+    /// Whether A lies as packed panels of this height do, and B in lines one after the other.
+    #[inline(always)]
+    pub(super) fn packed(&self, rows: usize) -> bool {
+        self.a_row == 1 && self.a_col == rows && self.b_row == LANES
     }
 
     /// # Safety
@@ -220,15 +234,15 @@ impl Tile {
     /// # Safety
     /// As [`Tile::run`] with `rows` = `MR` and `registers` = `NR`.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const MR: usize, const NR: usize>(
+    unsafe fn fixed<S: Simd, L: Lines, const MR: usize, const NR: usize>(
         &self,
         s: S,
-        lines: impl Lines,
+        lines: L,
         first: impl First,
     ) {
         let mut tile = *self;
         for _ in 0..self.tiles {
-            if self.prefetch {
+            if self.prefetch && !L::ASK_FOR_C {
                 let below = tile.c.wrapping_add(tile.c_tile);
                 for i in 0..MR {
                     prefetch::<S, NR>(s, below.wrapping_add(i * tile.c_row));

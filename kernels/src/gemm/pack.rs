@@ -37,17 +37,36 @@ pub(super) fn pack_panel<S: Simd>(
     let (width, depth) = (panel.rows(), panel.cols());
     assert!(0 < width && width <= pitch && pitch <= LANES && packed.len() == depth * pitch);
     if panel.row_stride() == 1 {
-        contiguous(s, scale, panel, pitch, packed);
+        match depth >= LONG {
+            true => contiguous::<S, true>(s, scale, panel, pitch, packed),
+            false => contiguous::<S, false>(s, scale, panel, pitch, packed),
+        }
     } else if panel.col_stride() == 1 && depth >= TURNED {
-        turning(s, scale, panel, pitch, packed);
+        match depth >= LONG {
+            true => turning::<S, true>(s, scale, panel, pitch, packed),
+            false => turning::<S, false>(s, scale, panel, pitch, packed),
+        }
     } else {
         strided(scale, panel, pitch, packed);
     }
 }
 
-/// Columns of the panel are contiguous: a register at a time.
+/// The depth of panels that are asked for in advance: shorter ones are soon over.
+const LONG: usize = 256;
+
+/// Columns in advance: each is somewhere else, where nothing foresees it.
+const AHEAD: usize = 16;
+
+/// Columns of the panel are contiguous: a register at a time. If it is `LONG`, those to come are
+/// asked for.
 #[inline(always)]
-fn contiguous<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed: &mut [f32]) {
+fn contiguous<S: Simd, const LONG: bool>(
+    s: S,
+    scale: f32,
+    panel: MatRef<'_>,
+    pitch: usize,
+    packed: &mut [f32],
+) {
     let scale = s.splat(scale);
     let width = panel.rows();
     for (p, line) in packed.chunks_exact_mut(pitch).enumerate() {
@@ -55,6 +74,9 @@ fn contiguous<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed
         // places, 16 of each if they are loaded and stored whole.
         unsafe {
             let column = panel.as_ptr().add(p * panel.col_stride());
+            if LONG {
+                s.prefetch(column.wrapping_add(AHEAD * panel.col_stride()));
+            }
             if width == LANES {
                 s.store(line.as_mut_ptr(), s.mul(scale, s.load(column)));
             } else {
@@ -66,12 +88,27 @@ fn contiguous<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed
 }
 
 /// Rows of the panel are contiguous and at least [`TURNED`] long: so many columns at a
-/// time are turned in registers, the last ones with some of those before once more.
+/// time are turned in registers, the last ones with some of those before once more. If they are
+/// `LONG`, those of the panel below are asked for.
 #[inline(always)]
-fn turning<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed: &mut [f32]) {
+fn turning<S: Simd, const LONG: bool>(
+    s: S,
+    scale: f32,
+    panel: MatRef<'_>,
+    pitch: usize,
+    packed: &mut [f32],
+) {
     let scale = s.splat(scale);
     let last = panel.cols() - TURNED;
     for first in (0..panel.cols()).step_by(TURNED).map(|p| p.min(last)) {
+        if LONG {
+            let below = panel
+                .as_ptr()
+                .wrapping_add(panel.rows() * panel.row_stride() + first);
+            for row in 0..panel.rows() {
+                s.prefetch(below.wrapping_add(row * panel.row_stride()));
+            }
+        }
         // SAFETY: first + TURNED ≤ the panel's columns.
         let turned =
             unsafe { s.load_turned(panel.rows(), panel.as_ptr().add(first), panel.row_stride()) };

@@ -6,7 +6,7 @@ use crate::simd::Simd;
 /// How large tiles are: mr rows × nr columns, which are registers of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// mr of tiles of one or two registers; those of three and four have half as many rows.
+    /// mr of tiles of one or two registers.
     pub(super) rows: usize,
     /// nr ÷ 16, at most.
     pub(super) registers: usize,
@@ -18,6 +18,9 @@ impl Shape {
 
     /// Rows of the tiles of one register, on cores with fewer.
     pub(super) const FEW_ROWS: usize = 6;
+
+    /// The most rows of tiles of three and four registers.
+    pub(super) const LOW_ROWS: usize = 6;
 
     /// The shape for a core.
     ///
@@ -56,7 +59,7 @@ impl Shape {
     /// The tiles of `registers` that a strip of `rows` has, as (first row, rows).
     #[inline(always)]
     pub(super) fn cut(rows: usize, registers: usize) -> [(usize, usize); 2] {
-        let upper = if registers > 2 {
+        let upper = if registers > 2 && rows > Self::LOW_ROWS {
             rows.div_ceil(2)
         } else {
             rows

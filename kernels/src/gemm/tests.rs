@@ -263,8 +263,9 @@ fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
 #[test]
 fn a_large_c_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
-    // Larger than the second-level cache of cores with narrow tiles, and with wide ones.
-    for (m, k, n) in [(365, 256, 370), (561, 257, 470)] {
+    // Larger than the second-level cache of cores with narrow tiles, and with wide ones: than half
+    // of it, and than all.
+    for (m, k, n) in [(365, 256, 370), (561, 257, 470), (1027, 257, 521)] {
         let a = Stored::new(m, k, Order::Rows, 1);
         let b = Stored::new(k, n, Order::Rows, 2);
         let c = Stored::new(m, n, Order::Rows, 3);
