@@ -40,7 +40,17 @@ struct Layout {
 }
 
 impl Layout {
+    fn of([rows, cols]: [usize; 2], [row_stride, col_stride]: [usize; 2]) -> Self {
+        Self {
+            rows,
+            cols,
+            row_stride,
+            col_stride,
+        }
+    }
+
     /// One past the largest offset; `None` if that overflows. 0 for an empty matrix.
+    #[inline]
     fn extent(self) -> Option<usize> {
         if self.rows == 0 || self.cols == 0 {
             return Some(0);
@@ -51,6 +61,7 @@ impl Layout {
     }
 
     /// Whether every element has an address of its own.
+    #[inline]
     fn is_injective(self) -> bool {
         if self.rows == 0 || self.cols == 0 {
             return true;
@@ -64,9 +75,19 @@ impl Layout {
             || (cols_apart && (self.rows == 1 || self.row_stride > 0))
     }
 
+    #[inline]
     fn check(self, len: usize) {
-        let fits = self.extent().is_some_and(|extent| extent <= len);
-        assert!(fits, "{self:?} does not fit into {len} elements");
+        if self.extent().is_none_or(|extent| extent > len) {
+            does_not_fit(len, self.shape(), self.strides());
+        }
+    }
+
+    fn shape(self) -> [usize; 2] {
+        [self.rows, self.cols]
+    }
+
+    fn strides(self) -> [usize; 2] {
+        [self.row_stride, self.col_stride]
     }
 
     fn transposed(self) -> Self {
@@ -81,8 +102,7 @@ impl Layout {
     /// The part [start, end) of the rows, and the offset of its first element.
     fn row_range(self, start: usize, end: usize) -> (usize, Self) {
         if start > end || end > self.rows {
-            let Self { rows, cols, .. } = self;
-            no_such_rows(start, end, [rows, cols], [self.row_stride, self.col_stride]);
+            no_such_rows(start, end, self.shape(), self.strides());
         }
         let part = Self {
             rows: end - start,
@@ -98,18 +118,28 @@ impl Layout {
     }
 }
 
-/// Apart, and by numbers: a layout that a message refers to would have to be in memory, and
-/// pass through it each time that a part is taken.
+// What is wrong is said apart, and by numbers: a layout that a message refers to would have to be
+// in memory, and pass through it each time that a view is made.
+
 #[cold]
 #[inline(never)]
 fn no_such_rows(start: usize, end: usize, shape: [usize; 2], strides: [usize; 2]) -> ! {
-    let layout = Layout {
-        rows: shape[0],
-        cols: shape[1],
-        row_stride: strides[0],
-        col_stride: strides[1],
-    };
+    let layout = Layout::of(shape, strides);
     panic!("rows {start}..{end} of {layout:?}")
+}
+
+#[cold]
+#[inline(never)]
+fn does_not_fit(len: usize, shape: [usize; 2], strides: [usize; 2]) -> ! {
+    let layout = Layout::of(shape, strides);
+    panic!("{layout:?} does not fit into {len} elements")
+}
+
+#[cold]
+#[inline(never)]
+fn elements_overlap(shape: [usize; 2], strides: [usize; 2]) -> ! {
+    let layout = Layout::of(shape, strides);
+    panic!("elements of {layout:?} overlap")
 }
 
 impl<'a> MatRef<'a> {
@@ -117,6 +147,7 @@ impl<'a> MatRef<'a> {
     ///
     /// # Panics
     /// If `data` holds fewer than `rows·cols` elements.
+    #[inline]
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         Self::with_strides(data, rows, cols, cols, 1)
     }
@@ -125,6 +156,7 @@ impl<'a> MatRef<'a> {
     ///
     /// # Panics
     /// If an element would lie outside of `data`.
+    #[inline]
     pub fn with_strides(
         data: &'a [f32],
         rows: usize,
@@ -132,12 +164,7 @@ impl<'a> MatRef<'a> {
         row_stride: usize,
         col_stride: usize,
     ) -> Self {
-        let layout = Layout {
-            rows,
-            cols,
-            row_stride,
-            col_stride,
-        };
+        let layout = Layout::of([rows, cols], [row_stride, col_stride]);
         layout.check(data.len());
         Self {
             ptr: data.as_ptr(),
@@ -240,6 +267,7 @@ impl<'a> MatMut<'a> {
     ///
     /// # Panics
     /// If `data` holds fewer than `rows·cols` elements.
+    #[inline]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         Self::with_strides(data, rows, cols, cols, 1)
     }
@@ -248,6 +276,7 @@ impl<'a> MatMut<'a> {
     ///
     /// # Panics
     /// If an element would lie outside of `data`, or two would share an address.
+    #[inline]
     pub fn with_strides(
         data: &'a mut [f32],
         rows: usize,
@@ -255,14 +284,11 @@ impl<'a> MatMut<'a> {
         row_stride: usize,
         col_stride: usize,
     ) -> Self {
-        let layout = Layout {
-            rows,
-            cols,
-            row_stride,
-            col_stride,
-        };
+        let layout = Layout::of([rows, cols], [row_stride, col_stride]);
         layout.check(data.len());
-        assert!(layout.is_injective(), "elements of {layout:?} overlap");
+        if !layout.is_injective() {
+            elements_overlap(layout.shape(), layout.strides());
+        }
         Self {
             ptr: data.as_mut_ptr(),
             layout,
