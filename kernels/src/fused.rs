@@ -304,8 +304,9 @@ unsafe fn data_of_rows<S: Simd>(
         weights.ptr.add(r * weights.stride).cast_const()
     });
     let (dx, dx_stride) = (dx.as_mut_ptr(), dx.row_stride());
-    for (first, count) in even_parts(samples.len(), S::DOTS) {
-        let first = samples.start + first;
+    let mut first = samples.start;
+    while first < samples.end {
+        let count = dots::<S>(samples.end - first);
         // SAFETY: `count` samples from there on; dx has 16 columns from `row` on (its width is
         // k rounded up).
         unsafe {
@@ -317,13 +318,27 @@ unsafe fn data_of_rows<S: Simd>(
                 dx_stride,
             };
             match count {
-                1 => place.run::<S, 1>(s, &w, rows),
-                2 => place.run::<S, 2>(s, &w, rows),
-                3 if S::DOTS >= 3 => place.run::<S, 3>(s, &w, rows),
-                4 if S::DOTS >= 4 => place.run::<S, 4>(s, &w, rows),
+                1 if S::REGISTERS >= 32 => place.run::<S, 16, 1>(s, &w, rows),
+                2 if S::REGISTERS >= 32 => place.run::<S, 8, 2>(s, &w, rows),
+                1 => place.run::<S, 4, 1>(s, &w, rows),
+                2 => place.run::<S, 4, 2>(s, &w, rows),
+                3 if S::DOTS >= 3 => place.run::<S, 4, 3>(s, &w, rows),
+                4 if S::DOTS >= 4 => place.run::<S, 4, 4>(s, &w, rows),
                 _ => unreachable!("{count} samples"),
             }
         }
+        first += count;
+    }
+}
+
+/// Of so many samples that are left, those whose sums are to be made together: sixteen sums take
+/// no longer to add up than twelve, so with room for them as many as there are registers for (and
+/// more rows for those that are left); else about as many each time.
+#[inline(always)]
+fn dots<S: Simd>(left: usize) -> usize {
+    match S::REGISTERS >= 32 {
+        true => left.min(S::DOTS),
+        false => left.div_ceil(left.div_ceil(S::DOTS)),
     }
 }
 
@@ -345,20 +360,25 @@ impl Samples {
     /// - `delta` is valid for reads of `C` rows of `n` floats, n a multiple of 16, `dx` for
     ///   writes of `C` rows of 16; `w` are valid for reads of `n`; `rows` ≤ 16.
     #[inline(always)]
-    unsafe fn run<S: Simd, const C: usize>(self, s: S, w: &[*const f32; LANES], rows: usize) {
+    unsafe fn run<S: Simd, const R: usize, const C: usize>(
+        self,
+        s: S,
+        w: &[*const f32; LANES],
+        rows: usize,
+    ) {
         let (mut delta, mut dx) = ([self.delta; C], [self.dx; C]);
         for (c, (delta, dx)) in delta.iter_mut().zip(&mut dx).enumerate() {
             *delta = delta.wrapping_add(c * self.delta_stride);
             *dx = dx.wrapping_add(c * self.dx_stride);
         }
-        // Four rows at a time; those past the last give something only beside others.
-        for r in (0..rows).step_by(4) {
+        // `R` rows at a time; those past the last give something only beside others.
+        for (r, w) in (0..rows).step_by(R).zip(w.as_chunks::<R>().0) {
             let to = dx.map(
                 #[inline(always)]
                 |dx| dx.wrapping_add(r),
             );
-            // SAFETY: n floats of each row of W and δ; columns r to r + 4 ≤ 16 of dX.
-            unsafe { s.dots(self.n, [w[r], w[r + 1], w[r + 2], w[r + 3]], delta, to) };
+            // SAFETY: n floats of each row of W and δ; columns r to r + R ≤ 16 of dX.
+            unsafe { s.dots(self.n, *w, delta, to) };
         }
         for dx in dx {
             for i in rows..LANES {

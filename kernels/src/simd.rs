@@ -187,39 +187,40 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     /// Always by the tree of [`tree_sum`], so each sum has the same bits as that.
     fn sum_each(self, v: [Self::F; LANES]) -> Self::F;
 
-    /// The sums of the products of 4 rows with `C` ≤ [`Simd::DOTS`] others, of `n` floats each
-    /// (a multiple of 16): those with others\[c\] are stored at to\[c\].
+    /// The sums of the products of `R` rows with `C` ≤ [`Simd::DOTS`] others, of `n` floats each
+    /// (a multiple of 16): those with others\[c\] are stored at to\[c\]. R is a multiple of 4,
+    /// R·C at most 16; where there are fewer than 32 registers, 4 rows at a time are best.
     ///
     /// Each has 16 partial sums, lane i one chain of FMAs over elements i, i + 16, … from 0,
     /// and the tree of [`tree_sum`].
     ///
     /// # Safety
-    /// - `rows` and `others` must be valid for reads of `n` `f32`, `to` for writes of 4.
+    /// - `rows` and `others` must be valid for reads of `n` `f32`, `to` for writes of `R`.
     #[inline(always)]
-    unsafe fn dots<const C: usize>(
+    unsafe fn dots<const R: usize, const C: usize>(
         self,
         n: usize,
-        rows: [*const f32; 4],
+        rows: [*const f32; R],
         others: [*const f32; C],
         to: [*mut f32; C],
     ) {
-        const { assert!(4 * C <= LANES) };
+        const { assert!(R.is_multiple_of(4) && R * C <= LANES) };
         let mut sums = [self.zero(); LANES];
         // SAFETY: passed on.
         unsafe {
             if Self::REGISTERS >= 32 {
-                partial_sums::<Self, 4, C>(self, n, &rows, &others, &mut sums);
+                partial_sums::<Self, R, C>(self, n, &rows, &others, &mut sums, R);
             } else {
                 // Two rows at a time, for their sums to stay in registers.
-                let (first, last) = rows.split_at(2);
-                partial_sums::<Self, 2, C>(self, n, first, &others, &mut sums);
-                partial_sums::<Self, 2, C>(self, n, last, &others, &mut sums[2..]);
+                for (r, rows) in (0..R).step_by(2).zip(rows.as_chunks().0) {
+                    partial_sums::<Self, 2, C>(self, n, rows, &others, &mut sums[r..], R);
+                }
             }
         }
         let sums = self.to_array(self.sum_each(sums));
-        for (to, sums) in to.into_iter().zip(sums.chunks_exact(4)) {
-            // SAFETY: 4 writes (contract); `sums` is a local.
-            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), to, 4) };
+        for (to, sums) in to.into_iter().zip(sums.chunks_exact(R)) {
+            // SAFETY: R writes (contract); `sums` is a local.
+            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), to, R) };
         }
     }
 
@@ -263,7 +264,7 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
     }
 }
 
-/// Those of [`Simd::dots`] for `R` of its rows: of row r with others\[c\] to sums\[4c + r\].
+/// Those of [`Simd::dots`] for `R` of its rows: of row r with others\[c\] to sums\[pitch·c + r\].
 ///
 /// # Safety
 /// - `rows` and `others` must be valid for reads of `n` `f32`.
@@ -271,9 +272,10 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
 unsafe fn partial_sums<S: Simd, const R: usize, const C: usize>(
     s: S,
     n: usize,
-    rows: &[*const f32],
+    rows: &[*const f32; R],
     others: &[*const f32; C],
     sums: &mut [S::F],
+    pitch: usize,
 ) {
     let mut acc = [[s.zero(); C]; R];
     for j in (0..n).step_by(LANES) {
@@ -292,7 +294,7 @@ unsafe fn partial_sums<S: Simd, const R: usize, const C: usize>(
     }
     for (r, acc) in acc.into_iter().enumerate() {
         for (c, acc) in acc.into_iter().enumerate() {
-            sums[4 * c + r] = acc;
+            sums[pitch * c + r] = acc;
         }
     }
 }

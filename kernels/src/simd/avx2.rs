@@ -380,29 +380,32 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn dots<const C: usize>(
+    unsafe fn dots<const R: usize, const C: usize>(
         self,
         n: usize,
-        rows: [*const f32; 4],
+        rows: [*const f32; R],
         others: [*const f32; C],
         to: [*mut f32; C],
     ) {
-        // One half of the lanes after the other: so the sums of 4 rows with 3 others fit into
-        // the registers, and the tree adds the halves first.
-        // SAFETY: n floats of each row (contract).
-        let (low, high) = unsafe {
-            (
-                self.half_dots(0, n, &rows, &others),
-                self.half_dots(8, n, &rows, &others),
-            )
-        };
-        for (c, to) in to.into_iter().enumerate() {
-            let mut by8 = [op!(_mm256_setzero_ps()); 4];
-            for (r, by8) in by8.iter_mut().enumerate() {
-                *by8 = op!(_mm256_add_ps(low[r][c], high[r][c]));
+        const { assert!(R.is_multiple_of(4)) };
+        for (q, rows) in rows.as_chunks().0.iter().enumerate() {
+            // One half of the lanes after the other: so the sums of 4 rows with 3 others fit
+            // into the registers, and the tree adds the halves first.
+            // SAFETY: n floats of each row (contract).
+            let (low, high) = unsafe {
+                (
+                    self.half_dots(0, n, rows, &others),
+                    self.half_dots(8, n, rows, &others),
+                )
+            };
+            for (c, to) in to.into_iter().enumerate() {
+                let mut by8 = [op!(_mm256_setzero_ps()); 4];
+                for (r, by8) in by8.iter_mut().enumerate() {
+                    *by8 = op!(_mm256_add_ps(low[r][c], high[r][c]));
+                }
+                // SAFETY: 4 of the R writes (contract); `self` proves the ISA.
+                unsafe { _mm_storeu_ps(to.add(4 * q), self.sum_four(by8)) };
             }
-            // SAFETY: 4 writes (contract); `self` proves the ISA.
-            unsafe { _mm_storeu_ps(to, self.sum_four(by8)) };
         }
     }
 

@@ -37,22 +37,22 @@ fn rows_are_turned_and_the_last_one_repeated() {
     }
 }
 
-/// The products of 4 rows with `C` others, lines of `n` floats in `memory`.
-struct Dots<'a, const C: usize> {
+/// The products of `R` rows with `C` others, lines of `n` floats in `memory`.
+struct Dots<'a, const R: usize, const C: usize> {
     n: usize,
     memory: &'a [f32],
 }
 
-impl<const C: usize> Kernel for Dots<'_, C> {
-    type Output = [[f32; 4]; C];
+impl<const R: usize, const C: usize> Kernel for Dots<'_, R, C> {
+    type Output = [[f32; R]; C];
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Self::Output {
         let lines = self.memory.as_ptr();
-        assert!(self.memory.len() >= (4 + C) * self.n);
-        let rows = std::array::from_fn(|r| lines.wrapping_add(r * self.n));
-        let others = std::array::from_fn(|c| lines.wrapping_add((4 + c) * self.n));
-        let mut sums = [[f32::NAN; 4]; C];
+        assert!(self.memory.len() >= (R + C) * self.n);
+        let rows: [_; R] = std::array::from_fn(|r| lines.wrapping_add(r * self.n));
+        let others = std::array::from_fn(|c| lines.wrapping_add((R + c) * self.n));
+        let mut sums = [[f32::NAN; R]; C];
         let to = sums.each_mut().map(|sums| sums.as_mut_ptr());
         // SAFETY: all lines are inside (asserted), `sums` are locals.
         unsafe { s.dots(self.n, rows, others, to) };
@@ -60,23 +60,23 @@ impl<const C: usize> Kernel for Dots<'_, C> {
     }
 }
 
-fn check_dots<const C: usize>(n: usize, memory: &[f32]) {
-    let expected: [[f32; 4]; C] = std::array::from_fn(|c| {
+fn check_dots<const R: usize, const C: usize>(n: usize, memory: &[f32]) {
+    let expected: [[f32; R]; C] = std::array::from_fn(|c| {
         std::array::from_fn(|r| {
             let mut lanes = [0.0f32; LANES];
             for i in 0..n {
-                let (w, d) = (memory[r * n + i], memory[(4 + c) * n + i]);
+                let (w, d) = (memory[r * n + i], memory[(R + c) * n + i]);
                 lanes[i % LANES] = w.mul_add(d, lanes[i % LANES]);
             }
             tree_sum(lanes)
         })
     });
     for isa in Isa::available() {
-        let found = isa.dispatch(Dots::<C> { n, memory });
+        let found = isa.dispatch(Dots::<R, C> { n, memory });
         assert_eq!(
             found.map(|sums| sums.map(f32::to_bits)),
             expected.map(|sums| sums.map(f32::to_bits)),
-            "{isa:?} {n} {C}"
+            "{isa:?} {n} {R} {C}"
         );
     }
 }
@@ -85,10 +85,12 @@ fn check_dots<const C: usize>(n: usize, memory: &[f32]) {
 fn dots_are_chains_and_one_tree() {
     let mut random = Random(7);
     for n in [0, 16, 32, 48, 160] {
-        let memory: Vec<f32> = (0..8 * n).map(|_| random.with_exponent(0)).collect();
-        check_dots::<1>(n, &memory);
-        check_dots::<2>(n, &memory);
-        check_dots::<3>(n, &memory);
-        check_dots::<4>(n, &memory);
+        let memory: Vec<f32> = (0..17 * n).map(|_| random.with_exponent(0)).collect();
+        check_dots::<4, 1>(n, &memory);
+        check_dots::<16, 1>(n, &memory);
+        check_dots::<4, 2>(n, &memory);
+        check_dots::<8, 2>(n, &memory);
+        check_dots::<4, 3>(n, &memory);
+        check_dots::<4, 4>(n, &memory);
     }
 }
