@@ -3,7 +3,8 @@
 //! The rows of W are padded to whole registers, so the loops need no masks and W is
 //! read where it lies, without packing: a batch is too small to pay for it.
 //!
-//! Each output is one chain of FMAs in ascending k that starts from its bias.
+//! Each output is one chain of FMAs in ascending k that starts from its bias; which may be cut,
+//! for one to go on where another has stopped.
 
 use crate::activation::{self, Activation};
 use crate::parts::even_parts;
@@ -11,6 +12,7 @@ use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
 
 /// `y ← f(x·W + b)`, and the pre-activations `z = x·W + b` where the caller keeps them.
+/// Each output is one chain of FMAs in ascending k that starts from its bias.
 ///
 /// Shapes: `x` \[batch, k\], `w` \[k, n\], `bias` \[n\], `z` and `y` \[batch, n\], all with
 /// contiguous columns; n is a multiple of 16 ([`crate::padded`]).
@@ -26,8 +28,30 @@ pub fn forward(
     z: Option<MatMut<'_>>,
     y: MatMut<'_>,
 ) {
+    assert!(bias.len() == y.cols());
+    let start = MatRef::with_strides(bias, y.rows(), y.cols(), 0, 1);
+    forward_from(isa, x, w, start, activation, z, y);
+}
+
+/// [`forward`] from `start` instead of the bias: of a chain that has been made up to there by
+/// [`forward`] without activation, the rest.
+///
+/// Shapes: as there; `start` \[batch, n\].
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn forward_from(
+    isa: Isa,
+    x: MatRef<'_>,
+    w: MatRef<'_>,
+    start: MatRef<'_>,
+    activation: Activation,
+    z: Option<MatMut<'_>>,
+    y: MatMut<'_>,
+) {
     assert!(x.rows() == y.rows() && x.cols() == w.rows());
-    assert!(w.cols() == y.cols() && bias.len() == y.cols());
+    assert!(w.cols() == y.cols());
+    assert!(start.rows() == y.rows() && start.cols() == y.cols() && start.col_stride() == 1);
     assert!(
         y.cols().is_multiple_of(LANES),
         "rows are padded to whole registers"
@@ -42,7 +66,7 @@ pub fn forward(
     isa.dispatch(Forward {
         x,
         w,
-        bias,
+        start,
         activation,
         z,
         y,
@@ -52,7 +76,7 @@ pub fn forward(
 struct Forward<'a> {
     x: MatRef<'a>,
     w: MatRef<'a>,
-    bias: &'a [f32],
+    start: MatRef<'a>,
     activation: Activation,
     z: Option<MatMut<'a>>,
     y: MatMut<'a>,
@@ -81,17 +105,21 @@ impl Kernel for Forward<'_> {
                     // then it is not read).
                     x: unsafe { self.x.as_ptr().add(row * self.x.row_stride()) },
                     x_stride: self.x.row_stride(),
-                    // SAFETY: column < n = columns of `w` and of `bias`.
+                    // SAFETY: column < n, the columns of `w`.
                     w: unsafe { self.w.as_ptr().add(column) },
                     w_stride: self.w.row_stride(),
-                    // SAFETY: as above.
-                    bias: unsafe { self.bias.as_ptr().add(column) },
+                    // SAFETY: row < batch and column < n, the shape of `start`.
+                    start: unsafe {
+                        let row = row * self.start.row_stride();
+                        self.start.as_ptr().add(row + column)
+                    },
+                    start_stride: self.start.row_stride(),
                     // SAFETY: row < batch and column < n, the shape of `z` (or `y`).
                     z: unsafe { z.add(row * zs + column) },
                     z_stride: zs,
                 };
                 // SAFETY: rows row … row + rows − 1 and 16·registers columns from
-                // `column` on lie inside x, w, bias and z (asserted in `forward`).
+                // `column` on lie inside x, w, start and z (asserted in `forward_from`).
                 unsafe { tile.run_sized(s, rows, registers) };
                 // SAFETY: the same part of z and y, which are valid for it and either
                 // the same or disjoint; the columns are whole registers.
@@ -117,7 +145,7 @@ impl Kernel for Forward<'_> {
 /// long rows soon enough.
 const AHEAD: usize = 8;
 
-/// A block of MR rows × NR registers of `z = x·W + b`.
+/// A block of MR rows × NR registers of `z = start + x·W`.
 #[derive(Clone, Copy)]
 struct Tile {
     k: usize,
@@ -125,7 +153,8 @@ struct Tile {
     x_stride: usize,
     w: *const f32,
     w_stride: usize,
-    bias: *const f32,
+    start: *const f32,
+    start_stride: usize,
     z: *mut f32,
     z_stride: usize,
 }
@@ -133,7 +162,7 @@ struct Tile {
 impl Tile {
     /// # Safety
     /// - `x` is valid for reads of `rows` rows of `k` floats, `w` of `k` rows and
-    ///   `bias` of one row of 16·`registers`, `z` for writes of `rows` such rows.
+    ///   `start` of `rows` of 16·`registers`, `z` for writes of `rows` such rows.
     /// - 1 ≤ `rows` ≤ 12, 1 ≤ `registers` ≤ 2.
     #[inline(always)]
     unsafe fn run_sized<S: Simd>(self, s: S, rows: usize, registers: usize) {
@@ -160,10 +189,10 @@ impl Tile {
     #[inline(always)]
     unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
         let mut acc = [[s.zero(); NR]; MR];
-        for row in &mut acc {
+        for (i, row) in acc.iter_mut().enumerate() {
             for (j, acc) in row.iter_mut().enumerate() {
-                // SAFETY: register j < NR of the bias row.
-                *acc = unsafe { s.load(self.bias.add(j * LANES)) };
+                // SAFETY: register j < NR of row i < MR of start.
+                *acc = unsafe { s.load(self.start.add(i * self.start_stride + j * LANES)) };
             }
         }
         let (mut x, mut w) = (self.x, self.w);

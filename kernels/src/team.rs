@@ -222,14 +222,15 @@ impl Team {
 }
 
 /// The columns of a member where `cols` are split in multiples of `granule` over `threads`:
-/// ascending with the member and disjoint, together all.
+/// disjoint, together all. Member 0, the caller, has the last ones, member 1 those before them.
 ///
 /// # Panics
 /// If `granule` or `threads` is 0.
 pub fn member_range(cols: usize, granule: usize, threads: usize, member: usize) -> Range<usize> {
     let granules = cols.div_ceil(granule);
-    let boundary = |member: usize| cols.min(part_start(granules, threads, member) * granule);
-    boundary(member)..boundary(member + 1)
+    let boundary =
+        |member: usize| cols.min((granules - part_start(granules, threads, member)) * granule);
+    boundary(member + 1)..boundary(member)
 }
 
 /// Something for each member, by its number.
@@ -387,7 +388,7 @@ mod tests {
                     seen.push((member, range));
                 });
                 let mut next = 0;
-                for (member, seen) in seen.iter().enumerate() {
+                for (member, seen) in seen.iter().enumerate().rev() {
                     assert!(seen.len() <= 1);
                     for (by, range) in seen {
                         assert!(*by == member && range.start == next);

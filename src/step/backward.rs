@@ -95,6 +95,7 @@ impl Workspace {
         let (before, after) = self.layers.split_at_mut(l);
         let (from, space) = (&mut before[l - 1], &mut after[0]);
         let [of, of_previous] = network.layer_and_previous_mut(l);
+        let own_bias = &*of.b;
         let (mut vw, mut vbias) = (empty(layer.width), empty(previous.width));
         let (mut vnorm, mut vnorm_previous) = (None, None);
         if let Some(velocity) = &mut self.velocity {
@@ -151,6 +152,7 @@ impl Workspace {
         let team = &mut *batch.team;
         let (threads, granule, held) =
             (team.threads(), granule(&layer, size), self.members.hold(l));
+        let chained = self.members.chains(l);
         let members = &mut self.members.each;
         team.split_cols_with(
             previous.width,
@@ -165,7 +167,7 @@ impl Workspace {
                     mut from_scaled,
                     mut bias,
                     vbias,
-                    y_coming,
+                    mut y_coming,
                     z_coming,
                     norm @ ..,
                 ] = parts;
@@ -177,7 +179,10 @@ impl Workspace {
                 let x_of = |rows: &Range<usize>| x.col_range(rows.start, rows.end);
                 let wanted = wants_delta || of_input;
                 let dx_part = wanted.then(|| dx.reborrow());
-                if held {
+                if chained {
+                    let [w, vw] = own.rows_of_chain(layer.width);
+                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                } else if held {
                     let [before, [w, vw], after] = own.cut(l, layer.width, rows.clone());
                     update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
                     // Of the other rows only the columns that the member needs.
@@ -217,7 +222,11 @@ impl Workspace {
                 if let Some(first) = &first {
                     first.update(own, apply_before, from_scaled.as_ref());
                     if let Some(ids) = coming {
-                        first.begin(own, ids, range, bias.row_mut(0), z_coming, y_coming);
+                        let y = y_coming.reborrow();
+                        first.begin(own, ids, range, bias.row_mut(0), z_coming, y);
+                        if chained && member > 0 {
+                            own.begin_chain(isa, y_coming.as_ref(), own_bias);
+                        }
                     }
                 }
             },

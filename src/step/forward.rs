@@ -5,13 +5,18 @@ use super::norm::Normalized;
 use super::{Batch, Workspace, granule, matrix, rows};
 use crate::batch_norm::Placement;
 use crate::samples::{Inputs, sparse_batch};
-use fanin_kernels::{Activation, activation, dense, fetch, padded, sparse};
+use fanin_kernels::team::member_range;
+use fanin_kernels::{Activation, AlignedBuffer, LANES, activation, dense, fetch, padded, sparse};
 
 impl Workspace {
     pub(super) fn forward(&mut self, batch: &mut Batch<'_>, l: usize) {
         let layer = batch.network.layers()[l];
         if layer.norm == Some(Placement::Input) {
             self.normalize_input(batch, l);
+        }
+        let chained = self.members.chains(l);
+        if chained && !self.members.finish_chain_begun() {
+            self.begin_chain(batch);
         }
         let (isa, ids, coming, samples) = (batch.isa, batch.ids, batch.coming, batch.samples);
         let network = &*batch.network;
@@ -41,11 +46,21 @@ impl Workspace {
         let [x_hat, mean, variance, inverse] = norm;
         let matrices = [z, y, x_hat, mean, variance, inverse];
         let team = &mut *batch.team;
-        let granule = granule(&layer, size);
+        // Member 0 goes on with a chain by itself.
+        let granule = match chained {
+            true => usize::MAX,
+            false => granule(&layer, size),
+        };
+        let own_rows = member_range(layer.fan_in, LANES, team.threads(), 0);
         let held = self.members.hold(l);
         let several = self.members.each.len() > 1;
         let gathers = l == 0 && several;
         let members = &mut self.members.each;
+        let sums = match (chained, members.last_mut()) {
+            (true, Some(last)) => std::mem::take(&mut last.sums),
+            _ => AlignedBuffer::default(),
+        };
+        let start = (!sums.is_empty()).then(|| rows(&sums, size, layer.width));
         team.split_cols_with(
             layer.width,
             granule,
@@ -57,10 +72,10 @@ impl Workspace {
                     samples.prefetch(isa, coming, size);
                     own.gather(inputs, ids, values);
                 }
-                if let (true, Some(x)) = (several && l > 0, x) {
+                if let (true, Some(x)) = (several && l > 0, start.or(x)) {
                     fetch(isa, x);
                 }
-                let w = match held {
+                let w = match held && !chained {
                     true => own.columns_of(l, &layer, cols.clone()),
                     false => w.col_range(cols.start, cols.end),
                 };
@@ -72,6 +87,11 @@ impl Workspace {
                 };
                 let keep = z.as_mut().map(|z| z.reborrow());
                 match (x, &samples.inputs) {
+                    (Some(x), _) if let Some(start) = start => {
+                        let [w, _] = own.rows_of_chain(layer.width);
+                        let x = x.col_range(own_rows.start, own_rows.end);
+                        dense::forward_from(isa, x, w.as_ref(), start, linear, keep, to);
+                    }
                     (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
                     (None, Inputs::Sparse(_)) => {
                         sparse::forward(isa, &own.rows, values, w, bias, linear, keep, to);
@@ -105,6 +125,24 @@ impl Workspace {
                 }
             },
         );
+        if chained && let Some(last) = self.members.each.last_mut() {
+            last.sums = sums;
+        }
+    }
+
+    /// The beginning of the chain that layer 1 is, where it has not been made in the step before.
+    fn begin_chain(&mut self, batch: &mut Batch<'_>) {
+        let (isa, network) = (batch.isa, &*batch.network);
+        let [first, second] = [0, 1].map(|l| network.layers()[l]);
+        let y = rows(&self.layers[0].y, self.batch, second.fan_in);
+        let bias = network.biases(1);
+        let members = &mut self.members.each;
+        let team = &mut *batch.team;
+        team.split_cols_with(first.width, LANES, [], members, |member, range, [], own| {
+            if member > 0 {
+                own.begin_chain(isa, y.col_range(range.start, range.end), bias);
+            }
+        });
     }
 
     /// BN(x) of layer `l`, and what the way back needs of it.

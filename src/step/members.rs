@@ -7,11 +7,12 @@
 //! threads each member has its own copy of what it needs, keeps it up to date alone, and
 //! writes it back when somebody asks for the network.
 
-use super::{Rule, granule, normalizes_inputs};
+use super::{Rule, granule, matrix, normalizes_inputs};
+use crate::batch_norm::Placement;
 use crate::network::{Layer, Network};
 use fanin_kernels::sparse::{BatchColumns, BatchRows, SparseBytes};
 use fanin_kernels::team::member_range;
-use fanin_kernels::{AlignedBuffer, LANES, MatMut, MatRef};
+use fanin_kernels::{Activation, AlignedBuffer, Isa, LANES, MatMut, MatRef, dense};
 use std::collections::TryReserveError;
 use std::ops::Range;
 
@@ -26,12 +27,15 @@ pub(super) struct Member {
     pub columns: BatchColumns,
     /// Of each layer, where members have copies.
     copies: Vec<LayerCopy>,
+    /// Where layer 1 is a chain: what this member's rows of it give.
+    pub sums: AlignedBuffer,
 }
 
 /// A member's copy of the W of a layer, and of its velocity (momentum).
 ///
-/// Of the first layer it has its columns, \[fan_in, columns\]. Of others \[fan_in, width\],
-/// of which are kept up to date: its rows, which give dX; and its columns, which give y.
+/// Of the first layer it has its columns, \[fan_in, columns\]. Of a chain ([`Members::chains`])
+/// its rows, \[rows, width\]. Of others \[fan_in, width\], of which are kept up to date: its
+/// rows, which give dX; and its columns, which give y.
 #[derive(Default)]
 struct LayerCopy {
     w: AlignedBuffer,
@@ -60,6 +64,20 @@ impl Member {
     /// Its `cols` columns of the first layer, without rows where it has none; and the batch.
     pub fn first_layer(&mut self, cols: usize) -> (Rows<'_>, &BatchColumns) {
         (self.copies[0].rows(cols), &self.columns)
+    }
+
+    /// What it has of layer 1, if that is a chain: its rows.
+    pub fn rows_of_chain(&mut self, width: usize) -> Rows<'_> {
+        self.copies[1].rows(width)
+    }
+
+    /// The beginning of the chain that layer 1 is: `sums = x·W + bias` for its rows of W, of
+    /// which `x` \[batch, rows\] has the inputs.
+    pub fn begin_chain(&mut self, isa: Isa, x: MatRef<'_>, bias: &[f32]) {
+        let width = bias.len();
+        let w = MatRef::new(&self.copies[1].w, x.cols(), width);
+        let sums = matrix(&mut self.sums, x.rows(), width);
+        dense::forward(isa, x, w, bias, Activation::Identity, None, sums);
     }
 
     /// Layer `l` > 0 cut into the rows before `range`, those (its own), and those after it.
@@ -102,6 +120,10 @@ pub(super) struct Members {
     state: State,
     /// What is copied of each layer.
     held: Vec<Option<Held>>,
+    /// Whether layer 1 is a chain.
+    chain: bool,
+    /// Whether its beginning has been made, for the batch whose step this is.
+    chain_begun: bool,
     /// The batch whose first layer's outputs have been made ahead of its step, from what the
     /// copies have; empty if there is none.
     begun: Vec<u32>,
@@ -114,6 +136,8 @@ struct Held {
     /// The rows in which all of these are up to date: all of the first layer, of others the
     /// member's.
     rows: Vec<Range<usize>>,
+    /// The rows that it has.
+    copied: Vec<Range<usize>>,
 }
 
 /// The most numbers that all copies of a hidden layer may have together: copies are for what
@@ -146,17 +170,41 @@ impl Held {
         if idle(&columns) || (l > 0 && idle(&rows)) {
             return None;
         }
+        let all_rows = vec![0..layer.fan_in; threads];
         Some(match l {
             0 => Self {
                 columns,
-                rows: vec![0..layer.fan_in; threads],
+                rows: all_rows.clone(),
+                copied: all_rows,
             },
             _ => Self {
                 columns: vec![0..layer.width; threads],
                 rows,
+                copied: all_rows,
             },
         })
     }
+
+    /// Of layer 1 as a chain of two: each has its rows.
+    fn chain(self) -> Self {
+        Self {
+            copied: self.rows.clone(),
+            ..self
+        }
+    }
+}
+
+/// Whether layer 1 of `network` is a chain, if it is held: two members who begin batches ahead of
+/// their step. Then who has the first rows of W, which are its columns of the layer before, makes
+/// the first part of all sums as soon as it has its inputs, and the other goes on from there. So
+/// only sums go from one to the other, and nobody needs to keep others' rows up to date. (With more
+/// members each would wait for those before it.)
+fn is_chain(network: &Network, sparse: bool, batch: usize, threads: usize) -> bool {
+    let [first, second, ..] = network.layers() else {
+        return false;
+    };
+    let alike = [first, second].map(|layer| granule(layer, batch)) == [LANES; 2];
+    threads == 2 && sparse && alike && first.norm.is_none() && second.norm != Some(Placement::Input)
 }
 
 impl Members {
@@ -170,7 +218,12 @@ impl Members {
     ) -> Result<Self, TryReserveError> {
         let layers = network.layers();
         let held = (0..layers.len()).map(|l| Held::of(network, l, batch, threads));
-        let held: Vec<_> = held.collect();
+        let mut held: Vec<_> = held.collect();
+        let chain = is_chain(network, inputs.is_some(), batch, threads)
+            && held[..2].iter().all(Option::is_some);
+        if chain && let Some(second) = held[1].take() {
+            held[1] = Some(second.chain());
+        }
         let mut each = Vec::new();
         for m in 0..threads {
             let mut member = Member::default();
@@ -178,9 +231,11 @@ impl Members {
                 member.rows = BatchRows::with_capacity(rows, batch)?;
                 member.columns = BatchColumns::with_capacity(rows, batch)?;
             }
-            for (layer, held) in layers.iter().zip(&held) {
-                let cols = held.as_ref().map_or(0, |held| held.columns[m].len());
-                let zeroed = || AlignedBuffer::zeroed(layer.fan_in.saturating_mul(cols));
+            for held in &held {
+                let copied = held.as_ref().map_or(0, |held| {
+                    held.copied[m].len().saturating_mul(held.columns[m].len())
+                });
+                let zeroed = || AlignedBuffer::zeroed(copied);
                 let mut copy = LayerCopy {
                     w: zeroed()?,
                     ..LayerCopy::default()
@@ -190,6 +245,9 @@ impl Members {
                 }
                 member.copies.push(copy);
             }
+            if chain {
+                member.sums = AlignedBuffer::zeroed(batch.saturating_mul(layers[1].width))?;
+            }
             each.push(member);
         }
         let mut begun = Vec::new();
@@ -198,6 +256,8 @@ impl Members {
             each,
             state: State::Outdated,
             held,
+            chain,
+            chain_begun: false,
             begun,
         })
     }
@@ -207,7 +267,19 @@ impl Members {
         self.state != State::Outdated && self.held[l].is_some()
     }
 
-    /// The first layer's outputs for the batch `ids` have been made, ahead of its step.
+    /// Whether layer `l` is a chain: member 1, who has the first rows of it, begins the sums, and
+    /// member 0 goes on with its own.
+    pub fn chains(&self, l: usize) -> bool {
+        l == 1 && self.chain && self.hold(1)
+    }
+
+    /// Whether the beginning of the chain is there. It is only once.
+    pub fn finish_chain_begun(&mut self) -> bool {
+        std::mem::take(&mut self.chain_begun)
+    }
+
+    /// The first layer's outputs for the batch `ids` have been made, ahead of its step; and the
+    /// beginning of the chain, if there is one.
     pub fn have_begun(&mut self, ids: &[u32]) {
         self.begun.clear();
         self.begun.extend_from_slice(ids);
@@ -217,6 +289,7 @@ impl Members {
     pub fn finish_begun(&mut self, ids: &[u32]) -> bool {
         let made = self.begun == ids;
         self.begun.clear();
+        self.chain_begun = made && self.chain;
         made
     }
 
@@ -226,10 +299,11 @@ impl Members {
             for (l, held) in self.held.iter().enumerate() {
                 let Some(held) = held else { continue };
                 let w = network.weights(l);
-                for (member, columns) in self.each.iter_mut().zip(&held.columns) {
+                let ranges = held.columns.iter().zip(&held.copied);
+                for (member, (columns, copied)) in self.each.iter_mut().zip(ranges) {
                     let [mut to, _] = member.copies[l].rows(columns.len());
-                    for r in 0..w.rows() {
-                        to.row_mut(r).copy_from_slice(&w.row(r)[columns.clone()]);
+                    for (i, r) in copied.clone().enumerate() {
+                        to.row_mut(i).copy_from_slice(&w.row(r)[columns.clone()]);
                     }
                 }
             }
@@ -247,11 +321,11 @@ impl Members {
         for (l, held) in self.held.iter().enumerate() {
             let Some(held) = held else { continue };
             let mut to = network.layer_mut(l).w;
-            let ranges = held.columns.iter().zip(&held.rows);
-            for (member, (columns, rows)) in self.each.iter().zip(ranges) {
-                let w = MatRef::new(&member.copies[l].w, to.rows(), columns.len());
+            let ranges = held.columns.iter().zip(&held.rows).zip(&held.copied);
+            for (member, ((columns, rows), copied)) in self.each.iter().zip(ranges) {
+                let w = MatRef::new(&member.copies[l].w, copied.len(), columns.len());
                 for r in rows.clone() {
-                    to.row_mut(r)[columns.clone()].copy_from_slice(w.row(r));
+                    to.row_mut(r)[columns.clone()].copy_from_slice(w.row(r - copied.start));
                 }
             }
         }
