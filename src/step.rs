@@ -3,6 +3,7 @@
 //! Every phase splits outputs over the team, never sums, so the bits do not depend on
 //! the number of threads.
 
+mod above;
 mod apply;
 mod backward;
 mod batch;
@@ -17,7 +18,7 @@ use crate::samples::{Inputs, Samples, TargetValues, byte_values};
 use apply::Apply;
 use fanin_kernels::team::Team;
 use fanin_kernels::{AlignedBuffer, Isa, LANES, Loss, MatMut, MatRef, Targets, loss, padded};
-use members::Members;
+use members::{Member, Members};
 use norm::NormSpace;
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -83,6 +84,8 @@ pub struct Workspace {
     /// reads sparse inputs.
     input: AlignedBuffer,
     members: Members,
+    /// For what one does beside the others: nobody else, of whom it needs nothing.
+    alone: Option<(Team, Members)>,
     layers: Vec<LayerSpace>,
     /// The velocity of every parameter (momentum), or its gradient.
     velocity: Option<Network>,
@@ -161,6 +164,7 @@ impl Workspace {
             batch,
             input: zeroed(if sparse { 0 } else { padded(network.inputs()) })?,
             members: Members::new(network, inputs, batch, rule, threads)?,
+            alone: Some((Team::alone(), Members::alone(network.layers().len()))),
             layers: layers.collect::<Result<_, _>>()?,
             velocity: None,
             targets,
@@ -242,6 +246,7 @@ impl Workspace {
         let layers = self.layers.len();
         assert!(batch.ids.len() == self.batch && batch.network.layers().len() == layers);
         assert!(batch.team.threads() == self.members.each.len());
+        self.members.each.iter_mut().for_each(Member::drop_ahead);
         let begun = self.members.finish_begun(batch.ids);
         if let (true, Some(first)) = (begun, self.layers.first_mut()) {
             let [y, z] = &mut first.coming;
@@ -250,18 +255,17 @@ impl Workspace {
         }
         self.gather(batch);
         clock.ended(Phase::Gather);
-        for l in 0..layers {
+        let shared = self.shared(batch);
+        for l in 0..shared {
             if l > 0 || !begun {
                 self.forward(batch, l);
             }
             clock.ended(Phase::Forward(l));
         }
-        let mean = self.loss(batch) / self.batch as f32;
-        if !mean.is_finite() {
-            return mean;
+        let mean = self.above(batch, shared, apply, clock);
+        if mean.is_finite() {
+            self.backward(batch, 0..shared, apply, clock);
         }
-        self.remember_statistics(batch, apply);
-        self.backward(batch, apply, clock);
         mean
     }
 

@@ -8,6 +8,9 @@ use fanin::{Activation, InputPath, Isa, Loss, Samples, Trainer};
 /// Wide enough, with batches large enough, for all layers but the last to be shared.
 const LAYERS: [usize; 5] = [200, 150, 130, 144, 10];
 
+/// Only the first two are.
+const TWO_SHARED: [usize; 5] = [200, 150, 130, 16, 10];
+
 fn samples(path: InputPath) -> Samples {
     let byte = |i: u32| match i.wrapping_mul(2_654_435_761) >> 16 {
         random if random % 3 == 0 => (random >> 3 & 0xFF) as u8,
@@ -20,7 +23,6 @@ fn samples(path: InputPath) -> Samples {
 
 fn config() -> TrainConfig {
     TrainConfig {
-        layers: LAYERS.to_vec(),
         activation: Activation::Gelu,
         output_activation: Activation::Identity,
         loss: Loss::CrossEntropy,
@@ -79,15 +81,21 @@ fn threads_change_nothing_that_is_seen() {
     let frozen = |first, last| LayerRange::new(first, last);
     for path in [InputPath::Sparse, InputPath::Dense] {
         let samples = samples(path);
-        for (momentum, batch_norm, frozen) in [
-            (0.0, None, None),
-            (0.9, None, None),
-            (0.0, norm(Placement::PreActivation), None),
-            (0.9, norm(Placement::Input), None),
-            (0.9, None, frozen(1, 2)),
-            (0.0, None, frozen(2, 2)),
+        for (layers, momentum, batch_norm, frozen) in [
+            (LAYERS, 0.0, None, None),
+            (LAYERS, 0.9, None, None),
+            (LAYERS, 0.0, norm(Placement::PreActivation), None),
+            (LAYERS, 0.9, norm(Placement::Input), None),
+            (LAYERS, 0.9, None, frozen(1, 2)),
+            (LAYERS, 0.0, None, frozen(2, 2)),
+            (TWO_SHARED, 0.0, None, None),
+            (TWO_SHARED, 0.9, None, None),
+            (TWO_SHARED, 0.0, None, frozen(1, 1)),
+            (TWO_SHARED, 0.9, None, frozen(2, 2)),
+            (TWO_SHARED, 0.0, None, frozen(3, 4)),
         ] {
             let config = |threads| TrainConfig {
+                layers: layers.to_vec(),
                 momentum,
                 batch_norm,
                 frozen,
@@ -97,7 +105,8 @@ fn threads_change_nothing_that_is_seen() {
             let expected = seen(config(1), &samples);
             assert!(expected.iter().all(|s| !s.contains("NaN")));
             for threads in [2, 3, 8, 12] {
-                let what = format!("{path} {momentum} {batch_norm:?} {frozen:?}, {threads}");
+                let what =
+                    format!("{path} {layers:?} {momentum} {batch_norm:?} {frozen:?}, {threads}");
                 assert_eq!(seen(config(threads), &samples), expected, "{what}");
             }
         }

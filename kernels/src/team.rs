@@ -22,8 +22,8 @@ const YIELDS: u32 = 2_000;
 
 /// A job as the members see it: a call of the closure with the member's number.
 ///
-/// The pointee lives on the stack of [`Team::run`], which does not return before every
-/// member is done with it.
+/// The pointee lives on the stack of a caller of [`Team::run_beside`], which does not return before
+/// every member is done with it.
 #[derive(Clone, Copy)]
 struct Job {
     data: *const (),
@@ -47,7 +47,7 @@ struct Shared {
 // SAFETY: `job` is the only part that is not Sync. The leader writes it only while
 // `pending` is 0, that is while no member reads it, and publishes it by the release
 // store of `epoch`; members read it after an acquire load of that epoch and before
-// their release decrement of `pending`. The closure behind it is `Sync` (`Team::run`).
+// their release decrement of `pending`. The closure behind it is `Sync` (`Team::run_beside`).
 unsafe impl Sync for Shared {}
 // SAFETY: a Job is a pointer to a `Sync` closure and a function: usable on any thread.
 unsafe impl Send for Shared {}
@@ -70,14 +70,7 @@ impl Team {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         assert!((1..=MAX_THREADS).contains(&threads), "a team of {threads}");
         let mut team = Self {
-            shared: Arc::new(Shared {
-                epoch: AtomicUsize::new(0),
-                pending: AtomicUsize::new(0),
-                job: UnsafeCell::new(None),
-                stop: AtomicBool::new(false),
-                panic: Mutex::new(None),
-                sleeping: (1..threads).map(|_| AtomicBool::new(false)).collect(),
-            }),
+            shared: Arc::new(Shared::new(threads)),
             members: Vec::with_capacity(threads - 1),
             wakers: Vec::with_capacity(threads - 1),
         };
@@ -92,6 +85,15 @@ impl Team {
         Ok(team)
     }
 
+    /// A team of the caller alone.
+    pub fn alone() -> Self {
+        Self {
+            shared: Arc::new(Shared::new(1)),
+            members: Vec::new(),
+            wakers: Vec::new(),
+        }
+    }
+
     /// How many threads it has, the caller included.
     #[inline]
     pub fn threads(&self) -> usize {
@@ -104,8 +106,38 @@ impl Team {
     /// # Panics
     /// With the payload of a member that panicked, after all have returned.
     pub fn run<F: Fn(usize) + Sync>(&mut self, f: F) {
+        self.run_beside(&f, || f(0));
+    }
+
+    /// Calls `f(member, its own)` for each member but the caller on its own thread, while the caller
+    /// calls `own`; returns what that has returned when all have. `owned` has one for each member,
+    /// the caller's first, which is left alone.
+    ///
+    /// # Panics
+    /// If `owned` does not have one for each member; with the payload of a member that panicked,
+    /// after all have returned.
+    pub fn beside<T: Send, R>(
+        &mut self,
+        owned: &mut [T],
+        f: impl Fn(usize, &mut T) + Sync,
+        own: impl FnOnce() -> R,
+    ) -> R {
+        assert!(owned.len() == self.threads(), "one for each member");
+        let owned = Each(owned.as_mut_ptr());
+        let owned = &owned;
+        let others = |member: usize| {
+            // SAFETY: member < threads = the length of `owned`, which this function has borrowed
+            // mutably until all members are done; no two members have the same number.
+            let own = unsafe { &mut *owned.0.add(member) };
+            f(member, own);
+        };
+        self.run_beside(&others, own)
+    }
+
+    /// Calls `f(member)` for each member but the caller, while the caller calls `own`.
+    fn run_beside<F: Fn(usize) + Sync, R>(&mut self, f: &F, own: impl FnOnce() -> R) -> R {
         if self.members.is_empty() {
-            return f(0);
+            return own();
         }
         /// # Safety
         /// - `data` must come from a `&F` that is alive.
@@ -116,7 +148,7 @@ impl Team {
         }
         let shared = &*self.shared;
         let job = Job {
-            data: (&raw const f).cast(),
+            data: std::ptr::from_ref(f).cast(),
             call: call::<F>,
         };
         // SAFETY: `pending` is 0 (see the end of this function; `&mut self` excludes a
@@ -129,7 +161,7 @@ impl Team {
                 waker.unpark();
             }
         }
-        let own = catch_unwind(AssertUnwindSafe(|| f(0)));
+        let own = catch_unwind(AssertUnwindSafe(own));
         // Nobody may leave this function, not even by a panic, before the members are
         // done with `f`.
         let mut patience = Patience::default();
@@ -137,8 +169,9 @@ impl Team {
             patience.spin_or_yield();
         }
         let theirs = shared.take_panic();
-        if let Some(payload) = own.err().or(theirs) {
-            resume_unwind(payload);
+        match (own, theirs) {
+            (Ok(result), None) => result,
+            (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
         }
     }
 
@@ -255,6 +288,17 @@ impl Drop for Team {
 }
 
 impl Shared {
+    fn new(threads: usize) -> Self {
+        Self {
+            epoch: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            stop: AtomicBool::new(false),
+            panic: Mutex::new(None),
+            sleeping: (1..threads).map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
     /// The life of a member: wait for a job, do it, say so.
     fn serve(&self, member: usize) {
         let mut seen = 0;
@@ -398,6 +442,31 @@ mod tests {
                 assert_eq!(next, cols);
             }
         }
+    }
+
+    #[test]
+    fn the_caller_does_its_own_beside_the_others() {
+        let caller = std::thread::current().id();
+        for threads in [1, 2, 3] {
+            let mut team = Team::new(threads).unwrap();
+            let mut seen = vec![None; threads];
+            let mut here = None;
+            let note = |member, seen: &mut Option<_>| {
+                assert!(
+                    seen.replace((member, std::thread::current().id()))
+                        .is_none()
+                );
+            };
+            let result = team.beside(&mut seen, note, || {
+                here = Some(std::thread::current().id());
+                7
+            });
+            assert!(result == 7 && here == Some(caller) && seen[0].is_none());
+            for (m, seen) in seen.iter().enumerate().skip(1) {
+                assert!(seen.is_some_and(|(member, by)| member == m && by != caller));
+            }
+        }
+        assert_eq!(Team::alone().beside(&mut [()], |_, ()| panic!(), || 7), 7);
     }
 
     #[test]

@@ -13,8 +13,14 @@ use fanin_kernels::{LANES, MatMut, fetch};
 use std::ops::Range;
 
 impl Workspace {
-    /// From dL/dy of the last layer down to the lowest layer that is trained.
-    pub(super) fn backward(&mut self, batch: &mut Batch<'_>, apply: Apply, clock: &mut impl Clock) {
+    /// Down through `layers`, as far as the lowest layer that is trained.
+    pub(super) fn backward(
+        &mut self,
+        batch: &mut Batch<'_>,
+        layers: Range<usize>,
+        apply: Apply,
+        clock: &mut impl Clock,
+    ) {
         let frozen = batch.frozen.clone();
         let apply_of = |l: usize| match frozen.contains(&l) {
             true => Apply::Nothing,
@@ -22,15 +28,12 @@ impl Workspace {
         };
         // Below it, nobody asks for a gradient.
         let lowest = if frozen.start == 0 { frozen.end } else { 0 };
-        let last = self.layers.len() - 1;
-        self.output_delta(batch, apply_of(last));
-        clock.ended(Phase::Loss);
         let mut done = false;
-        for l in (lowest.max(1)..=last).rev() {
+        for l in (lowest.max(layers.start).max(1)..layers.end).rev() {
             done = self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
             clock.ended(Phase::Backward(l));
         }
-        if lowest == 0 {
+        if lowest == 0 && layers.start == 0 {
             if !done {
                 self.first_layer(batch, apply_of(0));
             }
@@ -39,9 +42,13 @@ impl Workspace {
     }
 
     /// The last layer's delta, from dL/dy.
-    fn output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
+    pub(super) fn output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
         let (isa, network) = (batch.isa, &mut *batch.network);
         let last = self.layers.len() - 1;
+        let apply = match batch.frozen.contains(&last) {
+            true => Apply::Nothing,
+            false => apply,
+        };
         let layer = network.layers()[last];
         let space = &mut self.layers[last];
         let of = network.layer_mut(last);

@@ -49,6 +49,18 @@ impl<'a> FirstLayer<'a> {
         self.layer.norm.is_none().then_some(ids)
     }
 
+    /// The member gathers the batch `ids` that is to come, while there is nothing else to do.
+    pub(super) fn gather_ahead(&self, own: &mut Member, ids: &[u32]) {
+        self.prefetch(ids);
+        own.gather_ahead(self.inputs, ids, self.byte_values);
+    }
+
+    /// Asks for the samples of the batches after `ids`.
+    fn prefetch(&self, ids: &[u32]) {
+        self.samples
+            .prefetch(self.isa, &self.coming[ids.len()..], ids.len());
+    }
+
     /// The update of the columns whose scaled delta this is.
     pub(super) fn update(&self, own: &mut Member, apply: Apply, scaled: MatRef<'_>) {
         let ([w, vw], columns) = own.first_layer(scaled.cols());
@@ -65,9 +77,10 @@ impl<'a> FirstLayer<'a> {
         z: MatMut<'_>,
         y: MatMut<'_>,
     ) {
-        self.samples
-            .prefetch(self.isa, &self.coming[ids.len()..], ids.len());
-        own.gather(self.inputs, ids, self.byte_values);
+        if !own.take_ahead() {
+            self.prefetch(ids);
+            own.gather(self.inputs, ids, self.byte_values);
+        }
         let w = own.columns_of(0, &self.layer, cols);
         let z = (z.rows() > 0).then_some(z);
         sparse::forward(

@@ -25,6 +25,9 @@ pub(super) struct Member {
     /// them takes longer than to make them.
     pub rows: BatchRows,
     pub columns: BatchColumns,
+    /// The latter of the batch to come, where that is gathered ahead of its step.
+    ahead: BatchColumns,
+    has_ahead: bool,
     /// Of each layer, where members have copies.
     copies: Vec<LayerCopy>,
     /// Where layer 1 is a chain: what this member's rows of it give.
@@ -50,6 +53,26 @@ impl Member {
     pub fn gather(&mut self, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
         self.rows.gather(inputs, ids);
         self.columns.gather(inputs, ids, values);
+    }
+
+    /// Takes the samples `ids` of the batch to come. The columns stay those of this batch.
+    pub fn gather_ahead(&mut self, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
+        self.rows.gather(inputs, ids);
+        self.ahead.gather(inputs, ids, values);
+        self.has_ahead = true;
+    }
+
+    /// Goes on to the batch to come, if that has been gathered.
+    pub fn take_ahead(&mut self) -> bool {
+        if self.has_ahead {
+            std::mem::swap(&mut self.columns, &mut self.ahead);
+        }
+        std::mem::take(&mut self.has_ahead)
+    }
+
+    /// Forgets what has been gathered ahead: another step begins.
+    pub fn drop_ahead(&mut self) {
+        self.has_ahead = false;
     }
 
     /// The columns `range` of layer `l`, its own.
@@ -230,6 +253,9 @@ impl Members {
             if let Some(rows) = inputs {
                 member.rows = BatchRows::with_capacity(rows, batch)?;
                 member.columns = BatchColumns::with_capacity(rows, batch)?;
+                if chain {
+                    member.ahead = BatchColumns::with_capacity(rows, batch)?;
+                }
             }
             for held in &held {
                 let copied = held.as_ref().map_or(0, |held| {
@@ -260,6 +286,18 @@ impl Members {
             chain_begun: false,
             begun,
         })
+    }
+
+    /// One member, who holds nothing of `layers` layers: for what one does alone beside the others.
+    pub fn alone(layers: usize) -> Self {
+        Self {
+            each: vec![Member::default()],
+            state: State::Outdated,
+            held: (0..layers).map(|_| None).collect(),
+            chain: false,
+            chain_begun: false,
+            begun: Vec::new(),
+        }
     }
 
     /// Whether the members' W of layer `l` is what counts.
