@@ -189,11 +189,13 @@ impl Tile {
     #[inline(always)]
     unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
         let mut acc = [[s.zero(); NR]; MR];
-        for (i, row) in acc.iter_mut().enumerate() {
+        let mut start = self.start;
+        for row in &mut acc {
             for (j, acc) in row.iter_mut().enumerate() {
-                // SAFETY: register j < NR of row i < MR of start.
-                *acc = unsafe { s.load(self.start.add(i * self.start_stride + j * LANES)) };
+                // SAFETY: register j < NR of a row of start.
+                *acc = unsafe { s.load(start.add(j * LANES)) };
             }
+            start = start.wrapping_add(self.start_stride);
         }
         let (mut x, mut w) = (self.x, self.w);
         for _ in 0..self.k {
