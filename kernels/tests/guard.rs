@@ -179,6 +179,22 @@ fn dense_forward() {
                         });
                     }
                 }
+                everywhere("dense, from a start", |isa, memory| {
+                    let x = memory.matrix(batch, k, k + gap);
+                    let w = memory.floats((k.max(1) - 1) * (n + gap) + n);
+                    let start = memory.matrix(batch, n, n + gap);
+                    let mut y = memory.matrix(batch, n, n + gap);
+                    dense::forward_from(
+                        isa,
+                        view(&x, batch, k, k + gap),
+                        view(&w, k, n, n + gap),
+                        view(&start, batch, n, n + gap),
+                        Activation::Identity,
+                        None,
+                        view_mut(&mut y, batch, n, n + gap),
+                    );
+                    y.to_vec()
+                });
             }
         }
     }

@@ -130,6 +130,19 @@ fn dense_forward_is_one_chain_from_the_bias() {
                     let out = y.view_mut();
                     dense::forward(isa, x.view(), w.view(), &bias, identity, None, out);
                     y.assert(&what, chain);
+                    // In two parts, the second from what the first has left.
+                    let cut = k / 2;
+                    let (x, w) = (x.view(), w.view());
+                    let [(x0, w0), (x1, w1)] = [0..cut, cut..k].map(|part| {
+                        let rows = w.row_range(part.start, part.end);
+                        (x.col_range(part.start, part.end), rows)
+                    });
+                    let mut sums = Gapped::new(batch, n, n + 3, || f32::NAN);
+                    let mut y = Gapped::new(batch, n, n + 2, || f32::NAN);
+                    let (first, out) = (sums.view_mut(), y.view_mut());
+                    dense::forward(isa, x0, w0, &bias, identity, None, first);
+                    dense::forward_from(isa, x1, w1, sums.view(), relu, None, out);
+                    y.assert(&what, |r, c| chain(r, c).max(0.0));
                 }
             }
         }
