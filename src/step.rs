@@ -84,7 +84,8 @@ pub struct Workspace {
     /// reads sparse inputs.
     input: AlignedBuffer,
     members: Members,
-    /// For what one does beside the others: nobody else, of whom it needs nothing.
+    /// A team and members of one: for the layers that one does alone beside the others, who have the
+    /// real ones meanwhile.
     alone: Option<(Team, Members)>,
     layers: Vec<LayerSpace>,
     /// The velocity of every parameter (momentum), or its gradient.
