@@ -52,6 +52,16 @@ pub struct Batch<'a> {
     pub frozen: Range<usize>,
 }
 
+impl Batch<'_> {
+    /// What is done with the parameters of layer `l`, where `apply` is for those that are trained.
+    fn apply_to(&self, l: usize, apply: Apply) -> Apply {
+        match self.frozen.contains(&l) {
+            true => Apply::Nothing,
+            false => apply,
+        }
+    }
+}
+
 /// A part of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

@@ -31,11 +31,12 @@ impl Workspace {
         clock: &mut impl Clock,
     ) -> f32 {
         let layers = batch.network.layers();
+        if first == layers.len() {
+            return self.loss_and_above(batch, first, apply, clock);
+        }
+        // A copy: `self` is lent to the one who is alone.
         let values = self.byte_values;
-        let inputs = match first < layers.len() {
-            true => FirstLayer::of(batch, layers[0], &values),
-            false => None,
-        };
+        let inputs = FirstLayer::of(batch, layers[0], &values);
         let coming = inputs.as_ref().and_then(FirstLayer::coming);
         let (Some(inputs), Some(ids)) = (inputs, coming) else {
             return self.loss_and_above(batch, first, apply, clock);

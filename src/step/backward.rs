@@ -21,21 +21,20 @@ impl Workspace {
         apply: Apply,
         clock: &mut impl Clock,
     ) {
-        let frozen = batch.frozen.clone();
-        let apply_of = |l: usize| match frozen.contains(&l) {
-            true => Apply::Nothing,
-            false => apply,
-        };
         // Below it, nobody asks for a gradient.
-        let lowest = if frozen.start == 0 { frozen.end } else { 0 };
+        let lowest = match batch.frozen.start {
+            0 => batch.frozen.end,
+            _ => 0,
+        };
         let mut done = false;
         for l in (lowest.max(layers.start).max(1)..layers.end).rev() {
-            done = self.hidden_layer(batch, l, l > lowest, apply_of(l), apply_of(l - 1));
+            let [of_layer, before] = [l, l - 1].map(|l| batch.apply_to(l, apply));
+            done = self.hidden_layer(batch, l, l > lowest, of_layer, before);
             clock.ended(Phase::Backward(l));
         }
         if lowest == 0 && layers.start == 0 {
             if !done {
-                self.first_layer(batch, apply_of(0));
+                self.first_layer(batch, batch.apply_to(0, apply));
             }
             clock.ended(Phase::Backward(0));
         }
@@ -43,12 +42,9 @@ impl Workspace {
 
     /// The last layer's delta, from dL/dy.
     pub(super) fn output_delta(&mut self, batch: &mut Batch<'_>, apply: Apply) {
-        let (isa, network) = (batch.isa, &mut *batch.network);
         let last = self.layers.len() - 1;
-        let apply = match batch.frozen.contains(&last) {
-            true => Apply::Nothing,
-            false => apply,
-        };
+        let apply = batch.apply_to(last, apply);
+        let (isa, network) = (batch.isa, &mut *batch.network);
         let layer = network.layers()[last];
         let space = &mut self.layers[last];
         let of = network.layer_mut(last);

@@ -5,7 +5,6 @@ use super::norm::Normalized;
 use super::{Batch, Workspace, granule, matrix, rows};
 use crate::batch_norm::Placement;
 use crate::samples::{Inputs, sparse_batch};
-use fanin_kernels::team::member_range;
 use fanin_kernels::{Activation, AlignedBuffer, LANES, activation, dense, fetch, padded, sparse};
 
 impl Workspace {
@@ -51,7 +50,6 @@ impl Workspace {
             true => usize::MAX,
             false => granule(&layer, size),
         };
-        let own_rows = member_range(layer.fan_in, LANES, team.threads(), 0);
         let held = self.members.hold(l);
         let several = self.members.each.len() > 1;
         let gathers = l == 0 && several;
@@ -89,7 +87,8 @@ impl Workspace {
                 match (x, &samples.inputs) {
                     (Some(x), _) if let Some(start) = start => {
                         let [w, _] = own.rows_of_chain(layer.width);
-                        let x = x.col_range(own_rows.start, own_rows.end);
+                        // The last ones.
+                        let x = x.col_range(layer.fan_in - w.rows(), layer.fan_in);
                         dense::forward_from(isa, x, w.as_ref(), start, linear, keep, to);
                     }
                     (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),

@@ -207,27 +207,18 @@ impl Held {
             },
         })
     }
-
-    /// Of layer 1 as a chain of two: each has its rows.
-    fn chain(self) -> Self {
-        Self {
-            copied: self.rows.clone(),
-            ..self
-        }
-    }
 }
 
-/// Whether layer 1 of `network` is a chain, if it is held: two members who begin batches ahead of
+/// Whether layer 1 of `network` is a chain, if that and the layer before are held: two members who begin batches ahead of
 /// their step. Then who has the first rows of W, which are its columns of the layer before, makes
 /// the first part of all sums as soon as it has its inputs, and the other goes on from there. So
 /// only sums go from one to the other, and nobody needs to keep others' rows up to date. (With more
 /// members each would wait for those before it.)
-fn is_chain(network: &Network, sparse: bool, batch: usize, threads: usize) -> bool {
+fn is_chain(network: &Network, sparse: bool, threads: usize) -> bool {
     let [first, second, ..] = network.layers() else {
         return false;
     };
-    let alike = [first, second].map(|layer| granule(layer, batch)) == [LANES; 2];
-    threads == 2 && sparse && alike && first.norm.is_none() && second.norm != Some(Placement::Input)
+    threads == 2 && sparse && first.norm.is_none() && second.norm != Some(Placement::Input)
 }
 
 impl Members {
@@ -242,10 +233,10 @@ impl Members {
         let layers = network.layers();
         let held = (0..layers.len()).map(|l| Held::of(network, l, batch, threads));
         let mut held: Vec<_> = held.collect();
-        let chain = is_chain(network, inputs.is_some(), batch, threads)
-            && held[..2].iter().all(Option::is_some);
-        if chain && let Some(second) = held[1].take() {
-            held[1] = Some(second.chain());
+        let chain =
+            is_chain(network, inputs.is_some(), threads) && held[..2].iter().all(Option::is_some);
+        if chain && let Some(second) = &mut held[1] {
+            second.copied = second.rows.clone();
         }
         let mut each = Vec::new();
         for m in 0..threads {
