@@ -128,8 +128,7 @@ impl Team {
         let others = |member: usize| {
             // SAFETY: member < threads = the length of `owned`, which this function has borrowed
             // mutably until all members are done; no two members have the same number.
-            let own = unsafe { &mut *owned.0.add(member) };
-            f(member, own);
+            f(member, unsafe { owned.of(member) });
         };
         self.run_beside(&others, own)
     }
@@ -248,8 +247,7 @@ impl Team {
             // SAFETY: member < threads = the length of `owned`, which this function has
             // borrowed mutably until all members are done; no two members have the same
             // number.
-            let own = unsafe { &mut *owned.0.add(member) };
-            f(member, range, parts, own);
+            f(member, range, parts, unsafe { owned.of(member) });
         });
     }
 }
@@ -268,6 +266,18 @@ pub fn member_range(cols: usize, granule: usize, threads: usize, member: usize) 
 
 /// Something for each member, by its number.
 struct Each<T>(*mut T);
+
+impl<T> Each<T> {
+    /// The one of `member`.
+    ///
+    /// # Safety
+    /// - There is one, it is alive as long as the reference, and nobody else has it.
+    #[allow(clippy::mut_from_ref, reason = "members have one each")]
+    unsafe fn of(&self, member: usize) -> &mut T {
+        // SAFETY: by the contract of this function.
+        unsafe { &mut *self.0.add(member) }
+    }
+}
 
 // SAFETY: a member only makes a reference to the one with its own number
 // (`Team::split_cols_with`), so each T is used by one thread at a time: T: Send is enough.

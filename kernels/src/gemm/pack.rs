@@ -57,10 +57,10 @@ const LONG: usize = 256;
 /// Columns in advance: each is somewhere else, where nothing foresees it.
 const AHEAD: usize = 16;
 
-/// Columns of the panel are contiguous: a register at a time. If it is `LONG`, those to come are
-/// asked for.
+/// Columns of the panel are contiguous: a register at a time; those to come are asked for, if it is
+/// `ASKING`.
 #[inline(always)]
-fn contiguous<S: Simd, const LONG: bool>(
+fn contiguous<S: Simd, const ASKING: bool>(
     s: S,
     scale: f32,
     panel: MatRef<'_>,
@@ -74,7 +74,7 @@ fn contiguous<S: Simd, const LONG: bool>(
         // places, 16 of each if they are loaded and stored whole.
         unsafe {
             let column = panel.as_ptr().add(p * panel.col_stride());
-            if LONG {
+            if ASKING {
                 s.prefetch(column.wrapping_add(AHEAD * panel.col_stride()));
             }
             if width == LANES {
@@ -88,10 +88,10 @@ fn contiguous<S: Simd, const LONG: bool>(
 }
 
 /// Rows of the panel are contiguous and at least [`TURNED`] long: so many columns at a
-/// time are turned in registers, the last ones with some of those before once more. If they are
-/// `LONG`, those of the panel below are asked for.
+/// time are turned in registers, the last ones with some of those before once more; those of the
+/// panel below are asked for, if it is `ASKING`.
 #[inline(always)]
-fn turning<S: Simd, const LONG: bool>(
+fn turning<S: Simd, const ASKING: bool>(
     s: S,
     scale: f32,
     panel: MatRef<'_>,
@@ -101,7 +101,7 @@ fn turning<S: Simd, const LONG: bool>(
     let scale = s.splat(scale);
     let last = panel.cols() - TURNED;
     for first in (0..panel.cols()).step_by(TURNED).map(|p| p.min(last)) {
-        if LONG {
+        if ASKING {
             let below = panel
                 .as_ptr()
                 .wrapping_add(panel.rows() * panel.row_stride() + first);
