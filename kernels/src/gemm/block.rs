@@ -41,16 +41,12 @@ pub(super) struct Block<'a> {
     pub(super) start: Start,
 }
 
-/// Tiles of a block: `count` of `rows` × `registers`, the first at `row` and `column`.
+/// Tiles of a block: `count` of `height` × `registers`, one below the other, the first at `row` and
+/// `column`.
 #[derive(Clone, Copy)]
 struct Run {
-    /// The first row of a strip.
-    strip: usize,
-    /// Rows of that strip, and of the `count` − 1 below it.
-    height: usize,
-    /// The first row of the tile in its strip.
     row: usize,
-    rows: usize,
+    height: usize,
     column: usize,
     registers: usize,
     count: usize,
@@ -81,7 +77,7 @@ impl Block<'_> {
             if !beside && column >= self.in_place {
                 self.pack(s, column, column + registers * LANES);
             }
-            // Loop 1: strips of up to mr rows, all about as high, each of one or two tiles.
+            // Loop 1: strips of up to mr rows, all about as high.
             for (first, height, strips) in strips {
                 let mut done = 0;
                 while done < strips {
@@ -91,22 +87,16 @@ impl Block<'_> {
                         true => 1,
                         false => strips - done,
                     };
-                    for (row, rows) in Shape::cut(height, registers) {
-                        let run = Run {
-                            strip,
-                            height,
-                            row,
-                            rows,
-                            column,
-                            registers,
-                            count,
-                            packing,
-                        };
-                        if rows > 0 {
-                            // SAFETY: passed on; the tiles lie inside the block.
-                            unsafe { self.tiles(s, run) };
-                        }
-                    }
+                    let run = Run {
+                        row: strip,
+                        height,
+                        column,
+                        registers,
+                        count,
+                        packing,
+                    };
+                    // SAFETY: passed on; the tiles lie inside the block.
+                    unsafe { self.tiles(s, run) };
                     done += count;
                 }
             }
@@ -174,19 +164,17 @@ impl Block<'_> {
     #[inline(always)]
     unsafe fn tiles<S: Simd>(&mut self, s: S, run: Run) {
         let Run {
-            strip,
+            row,
             height,
-            rows,
             column,
             registers,
             ..
         } = run;
-        let row = strip + run.row;
         let depth = self.b.rows();
         let columns = (registers * LANES).min(self.b.cols() - column);
         let (a, a_row, a_col, a_tile) = match self.packed_a {
             Some(packed) => {
-                let a = packed[strip * depth + run.row..].as_ptr();
+                let a = packed[row * depth..].as_ptr();
                 (a, 1, height, height * depth)
             }
             None => {
@@ -236,12 +224,12 @@ impl Block<'_> {
         if !self.contiguous() {
             scratch = [[0.0; MAX_COLUMNS]; MAX_ROWS];
             // SAFETY: this part of C is valid (contract).
-            unsafe { c.gather(rows, columns, self.start, &mut scratch) };
+            unsafe { c.gather(height, columns, self.start, &mut scratch) };
             (tile.c, tile.c_row) = (scratch.as_mut_ptr().cast(), MAX_COLUMNS);
         }
         // SAFETY: A and its packed panels have these rows; `b` begins panels of `depth`
         // lines, in B or packed, or to be packed from rows of B (contract), all of them in
-        // the same way (`end`); C or the scratch tile is valid for `rows` rows of `columns`.
+        // the same way (`end`); C or the scratch tile is valid for `height` rows of `columns`.
         unsafe {
             let from = match run.packing {
                 true => Source::Rows(Rows {
@@ -250,9 +238,9 @@ impl Block<'_> {
                 }),
                 false => Source::There,
             };
-            tile.run(s, rows, from);
+            tile.run(s, height, from);
             if !self.contiguous() {
-                c.scatter(rows, columns, tile.c, tile.c_row);
+                c.scatter(height, columns, tile.c, tile.c_row);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How large the pieces are that the loops cut, and which are packed.
 
 use super::shape::Shape;
-use crate::{LANES, MatRef};
+use crate::{LANES, MatRef, padded};
 
 /// The sizes of the pieces, in elements. They change the speed, never the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,14 +27,37 @@ const THIRD_LEVEL: usize = 4 << 20;
 /// The second level of cores with wide tiles: half of it, or all.
 const WIDE_SECOND_LEVEL: usize = 1 << 20;
 
-/// A cache of so many bytes in each way, 8 ways: addresses that are multiples of these
-/// bytes apart share one set, which holds 8 lines.
-const FIRST_LEVEL_WAY: usize = 4 << 10;
-const SECOND_LEVEL_WAY: usize = 128 << 10;
-const WAYS: usize = 8;
+/// A cache: addresses that are multiples of `way` bytes apart share one set, which holds `ways`
+/// lines.
+#[derive(Clone, Copy)]
+struct Cache {
+    way: usize,
+    ways: usize,
+}
+
+impl Cache {
+    const FIRST_LEVEL: Self = Self {
+        way: 4 << 10,
+        ways: 8,
+    };
+    /// Of cores with wide tiles.
+    const WIDE_FIRST_LEVEL: Self = Self {
+        way: 4 << 10,
+        ways: 12,
+    };
+    const SECOND_LEVEL: Self = Self {
+        way: 128 << 10,
+        ways: 8,
+    };
+
+    const fn bytes(self) -> usize {
+        self.way * self.ways
+    }
+}
+
 const LINE: usize = 64;
 
-/// Rows of A that read B before its packing is paid for, whatever its strides.
+/// Rows of A that read B before its packing is paid for.
 const FEW: usize = 48;
 
 /// Rows of A that do not pay for packing B in a pass of its own, if k is not short.
@@ -73,6 +96,25 @@ impl Blocking {
         Self::with_second_level(second_level, shape.rows, shape.columns())
     }
 
+    /// How much of k is gone through at a time where few rows share B: kc, or up to twice as much
+    /// if all of A and of B fit into their blocks with it, and B's lines into the second level.
+    /// C then waits in registers throughout. (10 to 160 × 784 × 390: 2 to 4 %.)
+    pub(super) fn depth(self, m: usize, b: MatRef<'_>) -> usize {
+        let Self { mc, kc, nc } = self;
+        let depth = b.rows().min(kc.saturating_mul(2));
+        let fits =
+            |others: usize, block: usize| others.saturating_mul(depth) <= block.saturating_mul(kc);
+        let fit = || {
+            fits(m, mc)
+                && fits(padded(b.cols()), nc)
+                && !crowded(depth, b.row_stride(), Cache::SECOND_LEVEL)
+        };
+        match depth <= kc || fit() {
+            true => depth.max(1),
+            false => kc,
+        }
+    }
+
     fn with_second_level(second_level: usize, mr: usize, nr: usize) -> Self {
         let kc = DEPTH;
         let whole = |bytes: usize, tile: usize| (bytes / (kc * FLOAT) / tile).max(1) * tile;
@@ -87,21 +129,26 @@ impl Blocking {
 /// Whether `lines` cache lines, `stride` floats apart, meet in so few sets of a cache that
 /// they push each other out. So it is with strides that are multiples of a large power
 /// of two.
-fn crowded(lines: usize, stride: usize, way: usize) -> bool {
+fn crowded(lines: usize, stride: usize, cache: Cache) -> bool {
+    let Cache { way, ways } = cache;
     // The greatest common divisor of the distance and the way, a power of two: the lines are
     // in as many different sets as it goes into the way.
     let step = 1 << (stride.wrapping_mul(FLOAT) | way).trailing_zeros();
-    step >= LINE && lines > WAYS * (way / step)
+    step >= LINE && lines > ways * (way / step)
 }
 
 /// Whether the microkernel may read A where it lies, if α is 1: whether it finds the
 /// elements for one k side by side, or goes along rows that stay in the first-level cache
 /// together. Nothing is gained by packing then.
 pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> bool {
+    let first_level = match shape.wide() {
+        true => Cache::WIDE_FIRST_LEVEL,
+        false => Cache::FIRST_LEVEL,
+    };
     if a.row_stride() == 1 {
-        !crowded(depth, a.col_stride(), SECOND_LEVEL_WAY)
+        !crowded(depth, a.col_stride(), Cache::SECOND_LEVEL)
     } else {
-        a.col_stride() == 1 && !crowded(shape.rows, a.row_stride(), FIRST_LEVEL_WAY)
+        a.col_stride() == 1 && !crowded(shape.rows, a.row_stride(), first_level)
     }
 }
 
@@ -112,25 +159,24 @@ pub(super) fn reads_a_in_place(shape: Shape, a: MatRef<'_>, depth: usize) -> boo
 /// stay in the cache that it has to come from: the second level for high tiles, the first
 /// for low ones, which take a line for fewer products.
 ///
-/// Wide tiles gain more from it: not packed is only what one strip of rows reads, or what one
-/// tile of two registers goes through, or lines that are aligned and stay near anyway.
+/// Wide tiles gain more from it: not packed is only what one strip of rows reads, or a few do if
+/// it stays in the second level; or what one tile of two registers goes through, or lines that are
+/// aligned and stay near anyway.
 pub(super) fn reads_b_in_place(shape: Shape, m: usize, b: MatRef<'_>, depth: usize) -> bool {
-    let stays = || {
-        if shape.rows >= HIGH {
-            !crowded(depth, b.row_stride(), SECOND_LEVEL_WAY)
-        } else {
-            2 * depth * LINE <= WAYS * FIRST_LEVEL_WAY
-                && !crowded(depth, b.row_stride(), FIRST_LEVEL_WAY)
-        }
-    };
-    let large = b.rows().saturating_mul(b.cols()) > THIRD_LEVEL / FLOAT;
+    let stays = || !crowded(depth, b.row_stride(), Cache::SECOND_LEVEL);
     if shape.wide() {
-        let one_strip = m <= shape.rows && m > shape.rows / 2;
+        let one_strip = m <= shape.rows;
         let one_tile = b.cols() <= 2 * LANES;
         let aligned = b.row_stride().is_multiple_of(LANES);
         let near = depth >= SHALLOW && aligned && depth * b.cols() <= NEAR;
-        return b.col_stride() == 1 && (one_strip || one_tile || near);
+        return b.col_stride() == 1 && (one_strip || one_tile || near || m <= FEW && stays());
     }
+    let near = || {
+        let first_level = Cache::FIRST_LEVEL;
+        2 * depth * LINE <= first_level.bytes() && !crowded(depth, b.row_stride(), first_level)
+    };
+    let large = b.rows().saturating_mul(b.cols()) > THIRD_LEVEL / FLOAT;
+    let stays = || if shape.rows >= HIGH { stays() } else { near() };
     b.col_stride() == 1 && (m <= FEW || !large && stays())
 }
 
@@ -152,33 +198,31 @@ pub(super) fn packs_b_beside(m: usize, b: MatRef<'_>, depth: usize) -> bool {
 }
 
 /// The shape of the tiles of a product m × k × n, of those that `shape` allows, and how much of k
-/// they go through at a time, `kc` at most.
+/// they go through at a time: `kc`, or less.
 ///
 /// Wide tiles have two registers if lines of B are `unaligned` at first, so that more registers
 /// mean more loads; and where k is long and C large: then C had better be read and written
 /// seldom. Otherwise they have four, and their panels stay in the first-level cache; but if C
-/// [`is_far`], A is in strips of their height, and everything is asked for in advance.
+/// is `far`, everything is asked for in advance. A is in strips as high as these tiles.
 pub(super) fn cut(
     shape: Shape,
-    unaligned: bool,
+    (unaligned, far): (bool, bool),
     kc: usize,
     (m, k, n): (usize, usize, usize),
 ) -> (Shape, usize) {
-    let registers = 2;
+    let [two, low] = [(shape.rows, 2), (Shape::LOW_ROWS, shape.registers)]
+        .map(|(rows, registers)| Shape { rows, registers });
     let large = k >= DEEP && m.saturating_mul(n) > WIDE_SECOND_LEVEL / FLOAT;
     if !shape.wide() {
         (shape, kc)
-    } else if unaligned {
-        (Shape { registers, ..shape }, kc)
-    } else if is_far(shape, (m, k, n)) {
-        let rows = Shape::LOW_ROWS;
-        (Shape { rows, ..shape }, kc.min(DEEP))
-    } else if large {
-        (Shape { registers, ..shape }, kc)
+    } else if far {
+        (low, kc.min(DEEP))
+    } else if unaligned || large || n <= 2 * LANES {
+        (two, kc)
     } else if k >= DEEP {
-        (shape, kc.min(DEEP / 2))
+        (low, kc.min(DEEP / 2))
     } else {
-        (shape, kc)
+        (low, kc)
     }
 }
 
@@ -191,7 +235,7 @@ pub(super) fn is_far(shape: Shape, (m, k, n): (usize, usize, usize)) -> bool {
 /// Whether lines of B, depth × n and read in place, are to be asked for in advance: where
 /// they come from beyond the first-level cache.
 pub(super) fn prefetches_b(depth: usize, n: usize) -> bool {
-    depth.saturating_mul(n) > WAYS * FIRST_LEVEL_WAY / FLOAT
+    depth.saturating_mul(n) > Cache::FIRST_LEVEL.bytes() / FLOAT
 }
 
 /// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in
@@ -207,16 +251,40 @@ mod tests {
     #[test]
     fn strides_of_large_powers_of_two_are_crowded() {
         // 8 lines fit wherever they are; 14 rows of 1,024 floats meet in one set.
-        assert!(!crowded(8, 1024, FIRST_LEVEL_WAY));
-        assert!(crowded(9, 1024, FIRST_LEVEL_WAY));
-        assert!(crowded(14, 3 * 1024, FIRST_LEVEL_WAY));
-        assert!(!crowded(14, 512, FIRST_LEVEL_WAY));
-        assert!(!crowded(14, 1000, FIRST_LEVEL_WAY));
-        assert!(crowded(512, 1024, SECOND_LEVEL_WAY));
-        assert!(!crowded(512, 512, SECOND_LEVEL_WAY));
+        assert!(!crowded(8, 1024, Cache::FIRST_LEVEL));
+        assert!(crowded(9, 1024, Cache::FIRST_LEVEL));
+        assert!(crowded(14, 3 * 1024, Cache::FIRST_LEVEL));
+        assert!(!crowded(14, 512, Cache::FIRST_LEVEL));
+        assert!(!crowded(14, 1000, Cache::FIRST_LEVEL));
+        assert!(crowded(512, 1024, Cache::SECOND_LEVEL));
+        assert!(!crowded(512, 512, Cache::SECOND_LEVEL));
+        // A cache of 12 ways.
+        assert!(!crowded(12, 1024, Cache::WIDE_FIRST_LEVEL));
+        assert!(crowded(13, 1024, Cache::WIDE_FIRST_LEVEL));
         // Elements of one line; an address many times.
-        assert!(!crowded(1000, 1, FIRST_LEVEL_WAY));
-        assert!(crowded(9, 0, FIRST_LEVEL_WAY));
+        assert!(!crowded(1000, 1, Cache::FIRST_LEVEL));
+        assert!(crowded(9, 0, Cache::FIRST_LEVEL));
+    }
+
+    #[test]
+    fn a_longer_piece_of_k_fits_where_a_shorter_one_does() {
+        let blocking = Blocking {
+            mc: 100,
+            kc: 10,
+            nc: 32,
+        };
+        let numbers = [0.0; 40 * 64];
+        let depth =
+            |m, k, n, stride| blocking.depth(m, MatRef::with_strides(&numbers, k, n, stride, 1));
+        // k itself, up to twice kc.
+        assert_eq!(
+            [0, 7, 10, 11, 20, 21].map(|k| depth(3, k, 5, 5)),
+            [1, 7, 10, 11, 20, 20]
+        );
+        // 50 rows of 20, 62 of 16; 16 columns of 20, and none of 17 that are padded to 32.
+        assert_eq!([50, 51].map(|m| depth(m, 20, 5, 5)), [20, 10]);
+        assert_eq!([62, 63].map(|m| depth(m, 16, 5, 5)), [16, 10]);
+        assert_eq!([16, 17].map(|n| depth(1, 20, n, 40)), [20, 10]);
     }
 
     #[test]

@@ -37,13 +37,15 @@ impl Kernel for Product<'_> {
         }
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
         let Blocking { mc, kc, nc } = self.blocking;
-        let longest = kc.min(k);
+        let longest = self.blocking.depth(m, self.b);
         let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
         let beside = self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
         let unaligned = direct_b || beside;
+        let kc = if unaligned { longest } else { kc };
         let far = !unaligned && is_far(self.shape, (m, k, n));
-        let direct_a = !far && self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, longest);
-        let (shape, kc) = cut(self.shape, unaligned, kc, (m, k, n));
+        let direct_a =
+            !far && self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, kc.min(k));
+        let (shape, kc) = cut(self.shape, (unaligned, far), kc, (m, k, n));
         // Less of k, more rows.
         let mc = mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1);
         let prefetch = prefetches_c(m, n, kc.min(k));

@@ -6,7 +6,7 @@ use crate::simd::Simd;
 /// How large tiles are: mr rows × nr columns, which are registers of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// mr of tiles of one or two registers.
+    /// mr
     pub(super) rows: usize,
     /// nr ÷ 16, at most.
     pub(super) registers: usize,
@@ -30,7 +30,7 @@ impl Shape {
     ///   first-level cache, wastes fewer lanes at the edge, and a tile has few stores at its
     ///   end, which pass beside the products of the next one.
     /// - Registers that are taken whole ([`Simd::full_width`]): 6 × 4, 6 × 3, 12 × 2 and
-    ///   12 × 1. There each FMA of a tile 14 × 1 waits for the load of its element of A.
+    ///   12 × 1 (`blocking::cut`). There each FMA of a tile 14 × 1 waits for the load of its element of A.
     ///   Wider tiles share these loads; and stores to one row that lie beside each other cost
     ///   less than stores to several rows, above all where they cross cache lines.
     /// - AVX2 and others have room for 6 × 1.
@@ -54,17 +54,6 @@ impl Shape {
     #[inline(always)]
     pub(super) const fn columns(self) -> usize {
         self.registers * LANES
-    }
-
-    /// The tiles of `registers` that a strip of `rows` has, as (first row, rows).
-    #[inline(always)]
-    pub(super) fn cut(rows: usize, registers: usize) -> [(usize, usize); 2] {
-        let upper = if registers > 2 && rows > Self::LOW_ROWS {
-            rows.div_ceil(2)
-        } else {
-            rows
-        };
-        [(0, upper), (upper, rows - upper)]
     }
 }
 

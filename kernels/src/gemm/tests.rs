@@ -264,6 +264,21 @@ fn what_collides_in_the_caches_is_the_plain_chain_to_the_bit() {
 }
 
 #[test]
+fn a_long_k_is_the_plain_chain_to_the_bit() {
+    let mut engines = default_engines();
+    // In one piece and in several, read in place by few rows and packed for more; lines of the last
+    // B collide.
+    for (k, n) in [(600, 83), (1100, 83), (1024, 512)] {
+        for m in [3, 31, 60] {
+            let a = Stored::new(m, k, Order::Rows, 1);
+            let b = Stored::new(k, n, Order::Rows, 2);
+            let c = Stored::new(m, n, Order::Rows, 3);
+            check(&mut engines, 1.0, &a, &b, 1.0, &c);
+        }
+    }
+}
+
+#[test]
 fn a_large_c_is_the_plain_chain_to_the_bit() {
     let mut engines = default_engines();
     // Larger than the second-level cache of cores with narrow tiles, and with wide ones: than half
