@@ -3,16 +3,15 @@
 
 use super::Blocking;
 use super::block::strips;
-use super::blocking::{prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place};
+use super::blocking::{
+    is_near_panel, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place,
+};
 use super::lines::Source;
 use super::microkernel::Tile;
 use super::product::Product;
-use super::shape::{MAX_ROWS, reads_parts};
+use super::shape::{MAX_ROWS, Shape, reads_parts};
 use crate::LANES;
 use crate::simd::Simd;
-
-/// Registers of a tile that reads B where it lies.
-const REGISTERS: usize = 2;
 
 impl Product<'_> {
     /// Whether [`Product::run_directly`] may be called.
@@ -40,14 +39,16 @@ impl Product<'_> {
         let (b_row, c_row) = (self.b.row_stride(), self.c.row_stride());
         let (a, b, c) = (self.a.as_ptr(), self.b.as_ptr(), self.c.as_mut_ptr());
         let ahead = prefetches_b(depth, n);
-        let most = if n <= LANES {
-            MAX_ROWS
+        let (most, registers) = if n <= LANES {
+            (MAX_ROWS, 1)
+        } else if n > 2 * LANES && is_near_panel(self.shape, depth, n) {
+            (Shape::LOW_ROWS, self.shape.registers)
         } else {
-            self.shape.rows
+            (self.shape.rows, 2)
         };
         let strips = strips(self.a.rows(), most);
-        for column in (0..n).step_by(REGISTERS * LANES) {
-            let columns = (n - column).min(REGISTERS * LANES);
+        for column in (0..n).step_by(registers * LANES) {
+            let columns = (n - column).min(registers * LANES);
             for (first, rows, tiles) in strips {
                 if tiles == 0 {
                     continue;
@@ -72,7 +73,7 @@ impl Product<'_> {
                     ahead,
                 };
                 // SAFETY: the strips are the rows of A and C, of at most as many rows as tiles
-                // of this shape, or of one register; `columns` are some of those of B and C,
+                // of so many registers have; `columns` are some of those of B and C,
                 // whose rows are contiguous; C is borrowed exclusively. The instruction set
                 // reads parts of lines, and has tiles of this shape.
                 unsafe { tile.run(s, rows, Source::There) };
