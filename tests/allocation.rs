@@ -73,14 +73,19 @@ fn steps_and_evaluations_allocate_nothing() {
                 // Has every thread of the team running.
                 trainer.step();
                 trainer.count_correct();
-                let before = ALLOCATIONS.load(Ordering::Relaxed);
-                // More than an epoch, so that a reshuffle is among them.
-                for _ in 0..20 {
-                    assert!(trainer.step().is_finite());
-                }
-                trainer.count_correct();
-                let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-                assert_eq!(allocations, 0, "{path}, {activation}, {threads} threads");
+                let mut counted = || {
+                    let before = ALLOCATIONS.load(Ordering::Relaxed);
+                    // More than an epoch, so that a reshuffle is among them.
+                    for _ in 0..20 {
+                        assert!(trainer.step().is_finite());
+                    }
+                    trainer.count_correct();
+                    ALLOCATIONS.load(Ordering::Relaxed) - before
+                };
+                // What allocates does so every time. The thread that waits for this test does
+                // once, as it begins to: on a busy machine only after the first steps.
+                let nothing = (0..3).any(|_| counted() == 0);
+                assert!(nothing, "{path}, {activation}, {threads} threads");
             }
         }
     }

@@ -23,7 +23,8 @@
 //! multiplied into. A B with contiguous columns is turned on the way: the first tile that
 //! needs a panel packs it beside its own products. Wider tiles, of more than one register,
 //! gain more from aligned lines, and pack more: just before the first tile that needs a
-//! panel, or, if only few rows of A follow, beside its products too.
+//! panel, or, if not many rows of A follow, beside its products too; a few rows read B where
+//! it lies (`blocking`).
 //!
 //! # The bits
 //!

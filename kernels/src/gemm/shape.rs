@@ -30,9 +30,10 @@ impl Shape {
     ///   first-level cache, wastes fewer lanes at the edge, and a tile has few stores at its
     ///   end, which pass beside the products of the next one.
     /// - Registers that are taken whole ([`Simd::full_width`]): 6 × 4, 6 × 3, 12 × 2 and
-    ///   12 × 1 (`blocking::cut`). There each FMA of a tile 14 × 1 waits for the load of its element of A.
-    ///   Wider tiles share these loads; and stores to one row that lie beside each other cost
-    ///   less than stores to several rows, above all where they cross cache lines.
+    ///   12 × 1 (`blocking::cut`). There each FMA of a tile 14 × 1 waits for the load of its
+    ///   element of A. Wider tiles share these loads; and stores to one row that lie beside
+    ///   each other cost less than stores to several rows, above all where they cross cache
+    ///   lines.
     /// - AVX2 and others have room for 6 × 1.
     #[inline(always)]
     pub(super) fn of<S: Simd>(s: S) -> Self {
