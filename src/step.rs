@@ -7,6 +7,7 @@ mod above;
 mod apply;
 mod backward;
 mod batch;
+mod chain;
 mod first_layer;
 mod forward;
 mod members;

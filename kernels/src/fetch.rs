@@ -25,10 +25,11 @@ impl Kernel for Fetch<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for r in 0..self.matrix.rows() {
-            // A row may begin in the middle of a line: its end may lie in one more.
-            for line in self.matrix.row(r).chunks(LANES) {
-                s.prefetch(line.as_ptr());
+        // Column after column of lines: a product begins with the first of every row.
+        let (rows, cols) = (self.matrix.rows(), self.matrix.cols());
+        for first in (0..cols).step_by(LANES) {
+            for r in 0..rows {
+                s.prefetch(self.matrix.row(r)[first..].as_ptr());
             }
         }
     }

@@ -22,10 +22,28 @@ pub(super) enum Apply {
     Nothing,
 }
 
+impl Apply {
+    /// What δ of `batch` samples is multiplied by where it is added to what changes; `None` where
+    /// nothing does.
+    fn factor(self, batch: usize) -> Option<f32> {
+        match self {
+            Apply::Sgd { rate } => Some(rate),
+            Apply::Momentum { .. } | Apply::Gradient => Some(1.0 / batch as f32),
+            Apply::Nothing => None,
+        }
+    }
+}
+
+/// `scaled` of a layer from its δ.
+pub(super) fn scale(isa: Isa, apply: Apply, delta: MatRef<'_>, scaled: MatMut<'_>) {
+    if let Some(factor) = apply.factor(delta.rows()) {
+        optimizer::scale(isa, factor, delta, scaled);
+    }
+}
+
 /// Columns of one layer whose delta is to be finished.
 pub(super) struct DeltaParts<'a> {
     pub activation: Activation,
-    pub batch: usize,
     /// Pre-activations, where the derivative needs them.
     pub z: Option<MatRef<'a>>,
     pub y: MatRef<'a>,
@@ -42,7 +60,6 @@ pub(super) struct DeltaParts<'a> {
 pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
     let DeltaParts {
         activation,
-        batch,
         z,
         y,
         mut delta,
@@ -55,12 +72,7 @@ pub(super) fn finish_delta(isa: Isa, apply: Apply, parts: DeltaParts<'_>) {
     if let Some(norm) = norm {
         norm.backward(isa, apply, delta.reborrow());
     }
-    let factor = match apply {
-        Apply::Sgd { rate } => rate,
-        Apply::Momentum { .. } | Apply::Gradient => 1.0 / batch as f32,
-        Apply::Nothing => return,
-    };
-    optimizer::scale(isa, factor, delta.as_ref(), scaled.reborrow());
+    scale(isa, apply, delta.as_ref(), scaled.reborrow());
     match apply {
         Apply::Sgd { .. } => optimizer::add_rows(isa, scaled.as_ref(), bias),
         Apply::Momentum { momentum, lr } => {

@@ -1,6 +1,6 @@
 //! The backward pass of a step, with the updates.
 
-use super::apply::{Apply, DeltaParts, finish_delta, update_sparse, update_weights};
+use super::apply::{Apply, DeltaParts, finish_delta, scale, update_sparse, update_weights};
 use super::first_layer::FirstLayer;
 use super::norm::NormParts;
 use super::{Batch, Clock, Phase, Workspace, empty, granule, matrix, rows, rows_or_none};
@@ -60,7 +60,6 @@ impl Workspace {
         let norm = NormParts::new(saved, matrices);
         let parts = DeltaParts {
             activation: layer.activation,
-            batch: self.batch,
             z: rows_or_none(&space.z, self.batch, layer.width),
             y: rows(&space.y, self.batch, layer.width),
             delta: matrix(&mut space.delta, self.batch, layer.width),
@@ -171,23 +170,44 @@ impl Workspace {
                     mut bias,
                     vbias,
                     mut y_coming,
-                    z_coming,
+                    mut z_coming,
                     norm @ ..,
                 ] = parts;
-                if threads > 1 {
-                    fetch(isa, delta);
-                    fetch(isa, scaled);
-                }
                 let rows = range.start..range.start + w.cols();
                 let x_of = |rows: &Range<usize>| x.col_range(rows.start, rows.end);
+                let mut x_own = x_of(&rows);
+                let mut y = y.col_range(range.start, range.end);
+                let mut z = z.map(|z| z.col_range(range.start, range.end));
+                let mut space = std::mem::take(&mut own.space);
+                if threads > 1 {
+                    fetch(isa, delta);
+                    if !chained {
+                        fetch(isa, scaled);
+                    }
+                }
+                let (mut scaled, mut own_scaled) = (scaled, None::<MatMut<'_>>);
+                if chained {
+                    let own = space.matrices();
+                    if member > 0 {
+                        // What is multiplied twice does not go from core to core twice.
+                        let own_scaled = own_scaled.insert(own.scaled_above);
+                        scale(isa, apply, delta, own_scaled.reborrow());
+                        scaled = own_scaled.as_ref();
+                    }
+                    x_own = own.y.col_range(0, w.cols());
+                    (y, z, dx, from_scaled) = (own.y, own.z, own.delta, own.scaled);
+                    if coming.is_some() {
+                        [y_coming, z_coming] = own.coming;
+                    }
+                }
                 let wanted = wants_delta || of_input;
                 let dx_part = wanted.then(|| dx.reborrow());
                 if chained {
                     let [w, vw] = own.rows_of_chain(layer.width);
-                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                    update_weights(isa, apply, x_own, delta, scaled, w, vw, dx_part);
                 } else if held {
                     let [before, [w, vw], after] = own.cut(l, layer.width, rows.clone());
-                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                    update_weights(isa, apply, x_own, delta, scaled, w, vw, dx_part);
                     // Of the other rows only the columns that the member needs.
                     let cols = member_range(layer.width, granule, threads, member);
                     let delta = delta.col_range(cols.start, cols.end);
@@ -200,38 +220,37 @@ impl Workspace {
                     }
                 } else {
                     let (w, vw) = (w.transposed(), vw.transposed());
-                    update_weights(isa, apply, x_of(&rows), delta, scaled, w, vw, dx_part);
+                    update_weights(isa, apply, x_own, delta, scaled, w, vw, dx_part);
                 }
                 let norm = || NormParts::new(saved.cols(&range), norm);
                 let mut norm = (of_input || of_pre_activation).then(norm);
                 if of_input && let Some(norm) = norm.take() {
                     norm.backward(isa, apply, dx.reborrow());
                 }
-                if !wants_delta {
-                    return;
-                }
-                let parts = DeltaParts {
-                    activation: previous.activation,
-                    batch: size,
-                    z: z.map(|z| z.col_range(range.start, range.end)),
-                    y: y.col_range(range.start, range.end),
-                    delta: dx,
-                    scaled: from_scaled.reborrow(),
-                    norm,
-                    bias: bias.reborrow(),
-                    velocity: vbias,
-                };
-                finish_delta(isa, apply_before, parts);
-                if let Some(first) = &first {
-                    first.update(own, apply_before, from_scaled.as_ref());
-                    if let Some(ids) = coming {
-                        let y = y_coming.reborrow();
-                        first.begin(own, ids, range, bias.row_mut(0), z_coming, y);
-                        if chained && member > 0 {
-                            own.begin_chain(isa, y_coming.as_ref(), own_bias);
+                if wants_delta {
+                    let parts = DeltaParts {
+                        activation: previous.activation,
+                        z,
+                        y,
+                        delta: dx,
+                        scaled: from_scaled.reborrow(),
+                        norm,
+                        bias: bias.reborrow(),
+                        velocity: vbias,
+                    };
+                    finish_delta(isa, apply_before, parts);
+                    if let Some(first) = &first {
+                        first.update(own, apply_before, from_scaled.as_ref());
+                        if let Some(ids) = coming {
+                            let y = y_coming.reborrow();
+                            first.begin(own, ids, range, bias.row_mut(0), z_coming, y);
+                            if chained && member > 0 {
+                                own.begin_chain(isa, y_coming.as_ref(), own_bias);
+                            }
                         }
                     }
                 }
+                own.space = space;
             },
         );
         if let Some(ids) = coming {

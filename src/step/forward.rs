@@ -14,6 +14,8 @@ impl Workspace {
             self.normalize_input(batch, l);
         }
         let chained = self.members.chains(l);
+        // Each member keeps what it makes of the first layer.
+        let keeps = l == 0 && self.members.chains(1);
         if chained && !self.members.finish_chain_begun() {
             self.begin_chain(batch);
         }
@@ -73,12 +75,20 @@ impl Workspace {
                 if let (true, Some(x)) = (several && l > 0, start.or(x)) {
                     fetch(isa, x);
                 }
+                let mut z = keep_z.then_some(z);
+                let mut space = std::mem::take(&mut own.space);
+                let mut x = x;
+                if keeps {
+                    let [own_y, own_z] = space.outputs();
+                    (y, z) = (own_y, keep_z.then_some(own_z));
+                } else if chained {
+                    x = Some(space.y());
+                }
                 let w = match held && !chained {
                     true => own.columns_of(l, &layer, cols.clone()),
                     false => w.col_range(cols.start, cols.end),
                 };
                 let bias = &bias[cols.clone()];
-                let mut z = keep_z.then_some(z);
                 let to = match normalizes {
                     true => x_hat.reborrow(),
                     false => y.reborrow(),
@@ -87,8 +97,7 @@ impl Workspace {
                 match (x, &samples.inputs) {
                     (Some(x), _) if let Some(start) = start => {
                         let [w, _] = own.rows_of_chain(layer.width);
-                        // The last ones.
-                        let x = x.col_range(layer.fan_in - w.rows(), layer.fan_in);
+                        let x = x.col_range(0, w.rows());
                         dense::forward_from(isa, x, w.as_ref(), start, linear, keep, to);
                     }
                     (Some(x), _) => dense::forward(isa, x, w, bias, linear, keep, to),
@@ -122,6 +131,7 @@ impl Workspace {
                         }
                     }
                 }
+                own.space = space;
             },
         );
         if chained && let Some(last) = self.members.each.last_mut() {
@@ -132,14 +142,15 @@ impl Workspace {
     /// The beginning of the chain that layer 1 is, where it has not been made in the step before.
     fn begin_chain(&mut self, batch: &mut Batch<'_>) {
         let (isa, network) = (batch.isa, &*batch.network);
-        let [first, second] = [0, 1].map(|l| network.layers()[l]);
-        let y = rows(&self.layers[0].y, self.batch, second.fan_in);
+        let first = network.layers()[0];
         let bias = network.biases(1);
         let members = &mut self.members.each;
         let team = &mut *batch.team;
-        team.split_cols_with(first.width, LANES, [], members, |member, range, [], own| {
+        team.split_cols_with(first.width, LANES, [], members, |member, _, [], own| {
             if member > 0 {
-                own.begin_chain(isa, y.col_range(range.start, range.end), bias);
+                let space = std::mem::take(&mut own.space);
+                own.begin_chain(isa, space.y(), bias);
+                own.space = space;
             }
         });
     }

@@ -7,6 +7,7 @@
 //! threads each member has its own copy of what it needs, keeps it up to date alone, and
 //! writes it back when somebody asks for the network.
 
+use super::chain::ChainSpace;
 use super::{Rule, granule, matrix, normalizes_inputs};
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network};
@@ -32,6 +33,7 @@ pub(super) struct Member {
     copies: Vec<LayerCopy>,
     /// Where layer 1 is a chain: what this member's rows of it give.
     pub sums: AlignedBuffer,
+    pub space: ChainSpace,
 }
 
 /// A member's copy of the W of a layer, and of its velocity (momentum).
@@ -264,6 +266,9 @@ impl Members {
             }
             if chain {
                 member.sums = AlignedBuffer::zeroed(batch.saturating_mul(layers[1].width))?;
+                let cols = held[0].as_ref().map_or(0, |held| held.columns[m].len());
+                let above = if m == 0 { 0 } else { layers[1].width };
+                member.space = ChainSpace::new(batch, &layers[0], cols, above)?;
             }
             each.push(member);
         }
@@ -319,6 +324,9 @@ impl Members {
         let made = self.begun == ids;
         self.begun.clear();
         self.chain_begun = made && self.chain;
+        if self.chain_begun {
+            self.each.iter_mut().for_each(|own| own.space.take_coming());
+        }
         made
     }
 
