@@ -30,11 +30,13 @@ macro_rules! with_panel {
 }
 
 mod accumulate;
+mod batch_columns;
 mod batch_rows;
 mod forward;
 mod matching;
 mod pairs;
-pub use accumulate::{BatchColumns, accumulate};
+pub use accumulate::accumulate;
+pub use batch_columns::BatchColumns;
 pub use batch_rows::BatchRows;
 pub use forward::forward;
 pub use pairs::{SamplePairs, forward_pairs};
