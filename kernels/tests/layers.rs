@@ -304,13 +304,21 @@ fn sparse_accumulate_is_one_chain_in_ascending_samples() {
             let bytes = images(&mut numbers, 20, cols);
             let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
             for &n in widths {
-                for batch in [vec![], vec![5], vec![19, 0, 7, 7, 8], (0..20).collect()] {
+                // The last one is more than go together, and panels that do not fit near it.
+                let many = (0..20).cycle().take(300).collect();
+                for batch in [
+                    vec![],
+                    vec![5],
+                    vec![19, 0, 7, 7, 8],
+                    (0..20).collect(),
+                    many,
+                ] {
                     let scaled = Gapped::new(batch.len(), n, n + 5, || numbers.float());
                     let old = Gapped::new(cols, n, n + 16, || numbers.float());
                     let mut target = old.clone();
                     columns.gather(&inputs, &batch, &scale);
                     sparse::accumulate(isa, &columns, scaled.view(), target.view_mut());
-                    let what = format!("{isa:?} {cols}×{n} {batch:?}");
+                    let what = format!("{isa:?} {cols}×{n} {:?}", batch.get(..20));
                     target.assert(&what, |p, c| {
                         let samples = batch.iter().enumerate();
                         samples.fold(old.at(p, c), |acc, (b, &row)| {
@@ -346,6 +354,9 @@ fn a_batch_that_could_not_be_gathered_is_not_used() {
     };
     assert_eq!(gather(&[3, 10]), (false, None));
     assert_eq!(gather(&[10]), (false, None));
+    let mut groups = [3; 300];
+    groups[299] = 10;
+    assert_eq!(gather(&groups), (false, None));
     assert_eq!(gather(&[0; 10]), (true, Some(scale[1] * 10.0)));
 }
 

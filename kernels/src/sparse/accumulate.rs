@@ -1,5 +1,6 @@
 //! The update of the input layer: only rows of W that the batch lights.
 
+use super::forward::NARROWEST;
 use super::{BatchColumns, widest_panel};
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
@@ -34,6 +35,13 @@ struct Accumulate<'a> {
     target: MatMut<'a>,
 }
 
+/// Registers of a group's δ that stay in the first-level cache: 40 KiB, or 60 where that has 48
+/// instead of 32. More than it has, for the next row of W lights much the same samples.
+#[inline(always)]
+fn near<S: Simd>(s: S) -> usize {
+    if s.full_width() { 960 } else { 640 }
+}
+
 impl Kernel for Accumulate<'_> {
     type Output = ();
 
@@ -41,15 +49,40 @@ impl Kernel for Accumulate<'_> {
     fn run<S: Simd>(mut self, s: S) {
         let registers = self.target.cols() / LANES;
         let widest = widest_panel(S::REGISTERS);
+        let (groups, samples) = self.inputs.groups();
+        // Registers of a group's δ.
+        let near = near(s) / samples.max(1);
+        // With few registers it is one panel in any case: how many entries a list has is asked
+        // once for all columns then (`add_all`).
+        if registers <= near || S::REGISTERS < 32 {
+            for g in 0..groups {
+                self.add_group(s, g, registers, widest);
+            }
+            return;
+        }
+        // Panels of W, which stay in the second-level cache from group to group, and of δ.
+        for (first, registers) in even_parts(registers, near.clamp(NARROWEST, widest)) {
+            for g in 0..groups {
+                // SAFETY: 16·(first + registers) ≤ the columns of both matrices.
+                unsafe { with_panel!(registers, S, add_each_to_panel(s, &mut self, g, first)) };
+            }
+        }
+    }
+}
+
+impl<'a> Accumulate<'a> {
+    /// All columns of group `g`: δ stays in the first-level cache.
+    #[inline(always)]
+    fn add_group<S: Simd>(&mut self, s: S, g: usize, registers: usize, widest: usize) {
         if S::REGISTERS >= 32 && (1..=widest).contains(&registers) {
             // SAFETY: one panel is all columns of both matrices.
-            unsafe { with_panel!(registers, S, add_each_to_all(s, &mut self)) };
+            unsafe { with_panel!(registers, S, add_each_to_panel(s, self, g, 0)) };
             return;
         }
         let panels = even_parts(registers, widest);
         for c in 0..self.inputs.cols() {
-            self.ask_ahead(s, c);
-            let (row, entries) = self.row(c);
+            self.ask_ahead(s, g, c);
+            let (row, entries) = self.row(g, c, 0);
             if entries.is_empty() {
                 continue;
             }
@@ -57,7 +90,7 @@ impl Kernel for Accumulate<'_> {
             // matrices have 16·registers columns.
             unsafe {
                 if S::REGISTERS < 32 {
-                    row.add_all(s, entries);
+                    row.add_all(s, registers, entries);
                     continue;
                 }
                 // All panels of a row, one after the other: how many entries it has is hard to
@@ -68,25 +101,23 @@ impl Kernel for Accumulate<'_> {
             }
         }
     }
-}
 
-impl<'a> Accumulate<'a> {
     /// Asks for the entries of a row a few behind row `c`: what waits for the first entry of a
     /// list waits at every row.
     #[inline(always)]
-    fn ask_ahead<S: Simd>(&self, s: S, c: usize) {
-        if let Some(entry) = self.inputs.first_entry(c + 4) {
+    fn ask_ahead<S: Simd>(&self, s: S, g: usize, c: usize) {
+        if let Some(entry) = self.inputs.first_entry(g, c + 4) {
             s.prefetch(entry);
         }
     }
 
-    /// Row `c` (< columns of the inputs) of the target, and its entries.
+    /// Row `c` (< columns of the inputs) of the target from register `first` on, and its entries
+    /// in group `g`.
     #[inline(always)]
-    fn row(&mut self, c: usize) -> (Row, &'a [(u32, f32)]) {
+    fn row(&mut self, g: usize, c: usize, first: usize) -> (Row, &'a [(u32, f32)]) {
         let inputs = self.inputs;
-        let entries = inputs.column(c);
+        let entries = inputs.column(g, c);
         let row = Row {
-            registers: self.target.cols() / LANES,
             // Inside: the target has as many rows as the inputs columns.
             target: self
                 .target
@@ -95,19 +126,24 @@ impl<'a> Accumulate<'a> {
             scaled: self.scaled.as_ptr(),
             stride: self.scaled.row_stride(),
         };
-        (row, entries)
+        (row.from(first), entries)
     }
 }
 
-/// All rows, where `P` registers are all their columns.
+/// What group `g` adds to `P` registers of all rows, from `first` on.
 ///
 /// # Safety
-/// - Both matrices have 16·`P` columns.
+/// - Both matrices have 16·(`first` + `P`) columns.
 #[inline(always)]
-unsafe fn add_each_to_all<S: Simd, const P: usize>(s: S, of: &mut Accumulate<'_>) {
+unsafe fn add_each_to_panel<S: Simd, const P: usize>(
+    s: S,
+    of: &mut Accumulate<'_>,
+    g: usize,
+    first: usize,
+) {
     for c in 0..of.inputs.cols() {
-        of.ask_ahead(s, c);
-        let (row, entries) = of.row(c);
+        of.ask_ahead(s, g, c);
+        let (row, entries) = of.row(g, c, first);
         if !entries.is_empty() {
             // SAFETY: 16·P columns (contract); every entry's sample is < inputs.batch(), the
             // rows of scaled.
@@ -126,7 +162,6 @@ const TOGETHER: usize = 2;
 /// A row of the target, and the rows of `scaled`.
 #[derive(Clone, Copy)]
 struct Row {
-    registers: usize,
     target: *mut f32,
     scaled: *const f32,
     stride: usize,
@@ -137,7 +172,6 @@ impl Row {
     #[inline(always)]
     fn from(self, first: usize) -> Self {
         Self {
-            registers: self.registers - first,
             target: self.target.wrapping_add(first * LANES),
             scaled: self.scaled.wrapping_add(first * LANES),
             ..self
@@ -153,10 +187,10 @@ impl Row {
     /// - `scaled` is valid for reads of 16·`registers` floats at `sample·stride` for each
     ///   entry, `target` for reads and writes of so many.
     #[inline(always)]
-    unsafe fn add_all<S: Simd>(self, s: S, entries: &[(u32, f32)]) {
+    unsafe fn add_all<S: Simd>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
         for entries in entries.chunks(ENTRIES) {
             // SAFETY: passed on.
-            unsafe { self.add_sized(s, entries) };
+            unsafe { self.add_sized(s, registers, entries) };
         }
     }
 
@@ -165,12 +199,12 @@ impl Row {
     ///   entry, `target` for reads and writes of so many.
     /// - 1 to [`ENTRIES`] entries.
     #[inline(always)]
-    unsafe fn add_sized<S: Simd>(self, s: S, entries: &[(u32, f32)]) {
+    unsafe fn add_sized<S: Simd>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
         macro_rules! sizes {
             ($($e:literal)*) => {
                 match entries.len() {
                     // SAFETY: passed on.
-                    $($e => unsafe { self.add::<S, $e>(s, entries) },)*
+                    $($e => unsafe { self.add::<S, $e>(s, registers, entries) },)*
                     other => unreachable!("{other} entries"),
                 }
             };
@@ -181,7 +215,7 @@ impl Row {
     /// # Safety
     /// As [`Row::add_sized`] with `E` entries.
     #[inline(always)]
-    unsafe fn add<S: Simd, const E: usize>(self, s: S, entries: &[(u32, f32)]) {
+    unsafe fn add<S: Simd, const E: usize>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
         let mut x = [s.zero(); E];
         let mut rows = [self.scaled; E];
         for ((x, row), &(sample, value)) in x.iter_mut().zip(&mut rows).zip(entries) {
@@ -189,12 +223,12 @@ impl Row {
             // SAFETY: a row of scaled (contract).
             *row = unsafe { self.scaled.add(sample as usize * self.stride) };
         }
-        let together = self.registers - self.registers % TOGETHER;
+        let together = registers - registers % TOGETHER;
         for first in (0..together).step_by(TOGETHER) {
             // SAFETY: first + TOGETHER ≤ registers.
             unsafe { self.add_to::<S, E, TOGETHER>(s, &x, &rows, first * LANES) };
         }
-        for first in together..self.registers {
+        for first in together..registers {
             // SAFETY: first < registers.
             unsafe { self.add_to::<S, E, 1>(s, &x, &rows, first * LANES) };
         }

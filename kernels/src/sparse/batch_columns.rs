@@ -3,13 +3,23 @@
 use super::SparseBytes;
 use std::collections::TryReserveError;
 
-/// The non-zero bytes of a batch by column: which samples light a pixel, and how much.
+/// The most samples of which an update takes what they light, before it goes on to the next
+/// ones: a few registers of so many rows of δ stay in the first-level cache.
+const GROUP: usize = 128;
+
+/// Entries up to which every column has room for the whole batch, so that nothing needs to
+/// be counted: more would not stay in the first-level caches.
+const ROOMY: usize = 1 << 14;
+
+/// The non-zero bytes of a batch by column: which samples light a pixel, and how much. In groups
+/// of samples, if there are many.
 ///
 /// The transpose of a few rows of [`SparseBytes`], kept between batches so that no
 /// memory is allocated once it has grown to the largest batch seen.
 #[derive(Clone, Debug, Default)]
 pub struct BatchColumns {
-    /// `starts[c]..ends[c]` are the entries of column c.
+    cols: usize,
+    /// `starts[g·cols + c]..ends[g·cols + c]` are the entries of column c in group g.
     starts: Vec<u32>,
     /// Empty while a batch is gathered, so that a panic in between leaves no entries.
     ends: Vec<u32>,
@@ -17,13 +27,11 @@ pub struct BatchColumns {
     entries: Vec<(u32, f32)>,
     /// Samples in the batch; the sample of every entry of a column is smaller.
     batch: usize,
+    /// Samples in a group, but for the last; at least 1.
+    group: usize,
     /// Entries from the start of a column to the next one's, if that is the same for all.
     room: Option<usize>,
 }
-
-/// Entries up to which every column has room for the whole batch, so that nothing needs to
-/// be counted: more would not stay in the first-level caches.
-const ROOMY: usize = 1 << 14;
 
 impl BatchColumns {
     /// Room for batches of `batch` rows of `inputs`.
@@ -32,8 +40,10 @@ impl BatchColumns {
     /// If the memory cannot be had.
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
         let mut columns = Self::default();
-        columns.starts.try_reserve_exact(inputs.cols())?;
-        columns.ends.try_reserve_exact(inputs.cols())?;
+        let groups = batch.div_ceil(group(batch));
+        let bounds = inputs.cols().saturating_mul(groups);
+        columns.starts.try_reserve_exact(bounds)?;
+        columns.ends.try_reserve_exact(bounds)?;
         let entries = match roomy(inputs.cols(), batch) {
             true => batch * inputs.cols(),
             false => batch.saturating_mul(inputs.fullest()),
@@ -48,19 +58,23 @@ impl BatchColumns {
     /// If a row does not exist; then no batch is held until the next call.
     pub fn gather(&mut self, inputs: &SparseBytes, batch: &[u32], scale: &[f32; 256]) {
         self.ends.clear();
-        let cols = inputs.cols();
-        let room = match roomy(cols, batch.len()) {
-            true => self.leave_room(cols, batch.len()),
+        (self.cols, self.group) = (inputs.cols(), group(batch.len()));
+        let room = match roomy(self.cols, batch.len()) {
+            true => self.leave_room(batch.len()),
             false => self.count(inputs, batch),
         };
         self.entries.resize(room, (0, 0.0));
         let mut ends = std::mem::take(&mut self.ends);
         ends.extend_from_slice(&self.starts);
-        for (sample, &row) in (0u32..).zip(batch) {
-            for (column, value) in inputs.row(row as usize) {
-                let end = &mut ends[column];
-                self.entries[*end as usize] = (sample, scale[usize::from(value)]);
-                *end += 1;
+        let groups = ends.chunks_exact_mut(self.cols.max(1));
+        let mut samples = 0u32..;
+        for (group, ends) in batch.chunks(self.group).zip(groups) {
+            for (&row, sample) in group.iter().zip(&mut samples) {
+                for (column, value) in inputs.row(row as usize) {
+                    let end = &mut ends[column];
+                    self.entries[*end as usize] = (sample, scale[usize::from(value)]);
+                    *end += 1;
+                }
             }
         }
         self.ends = ends;
@@ -68,7 +82,8 @@ impl BatchColumns {
     }
 
     /// Starts so far apart that any batch fits; how many entries there may be.
-    fn leave_room(&mut self, cols: usize, batch: usize) -> usize {
+    fn leave_room(&mut self, batch: usize) -> usize {
+        let cols = self.cols;
         if self.starts.len() != cols || self.room != Some(batch) {
             self.room = Some(batch);
             self.starts.clear();
@@ -81,10 +96,14 @@ impl BatchColumns {
     fn count(&mut self, inputs: &SparseBytes, batch: &[u32]) -> usize {
         self.room = None;
         self.starts.clear();
-        self.starts.resize(inputs.cols(), 0);
-        for &row in batch {
-            for (column, _) in inputs.row(row as usize) {
-                self.starts[column] += 1;
+        let bounds = self.cols * batch.len().div_ceil(self.group);
+        self.starts.resize(bounds, 0);
+        let groups = self.starts.chunks_exact_mut(self.cols.max(1));
+        for (group, starts) in batch.chunks(self.group).zip(groups) {
+            for &row in group {
+                for (column, _) in inputs.row(row as usize) {
+                    starts[column] += 1;
+                }
             }
         }
         let mut sum = 0;
@@ -98,7 +117,7 @@ impl BatchColumns {
 
     /// Number of columns.
     pub fn cols(&self) -> usize {
-        self.starts.len()
+        self.cols
     }
 
     /// Samples in the batch; the sample of every entry is smaller.
@@ -106,21 +125,33 @@ impl BatchColumns {
         self.batch
     }
 
-    /// The address of the first entry of column `c`, to ask for it; `None` behind the last one.
+    /// Groups of samples, and how many a group has at most.
+    pub(super) fn groups(&self) -> (usize, usize) {
+        (self.batch.div_ceil(self.group.max(1)), self.group)
+    }
+
+    /// The address of the first entry of column `c` in group `g`, to ask for it; `None` behind
+    /// the last one.
     #[inline(always)]
-    pub(super) fn first_entry(&self, c: usize) -> Option<*const (u32, f32)> {
-        let start = *self.starts.get(c)?;
+    pub(super) fn first_entry(&self, g: usize, c: usize) -> Option<*const (u32, f32)> {
+        let start = *self.starts.get(g * self.cols + c)?;
         Some(self.entries.as_ptr().wrapping_add(start as usize))
     }
 
-    /// The entries of column `c`.
+    /// The entries of column `c` in group `g`.
     #[inline(always)]
-    pub(super) fn column(&self, c: usize) -> &[(u32, f32)] {
-        &self.entries[self.starts[c] as usize..self.ends[c] as usize]
+    pub(super) fn column(&self, g: usize, c: usize) -> &[(u32, f32)] {
+        let at = g * self.cols + c;
+        &self.entries[self.starts[at] as usize..self.ends[at] as usize]
     }
 }
 
-/// Whether every one of `cols` columns has room for a batch.
+/// Samples in a group of a batch of so many: groups are as even as can be.
+fn group(batch: usize) -> usize {
+    batch.div_ceil(batch.div_ceil(GROUP).max(1)).max(1)
+}
+
+/// Whether every one of `cols` columns has room for a batch, which is one group then.
 fn roomy(cols: usize, batch: usize) -> bool {
-    cols.checked_mul(batch).is_some_and(|n| n <= ROOMY)
+    batch <= GROUP && cols.checked_mul(batch).is_some_and(|n| n <= ROOMY)
 }
