@@ -27,11 +27,17 @@ impl Kernel for Narrow<'_> {
             rows: tile_rows::<S>(),
             registers: 1,
         };
-        let longest = kc.min(k);
+        let longest = depths(k, kc).next().map_or(0, |(_, depth)| depth);
         let direct_a = product.alpha_a == 1.0 && reads_a_in_place(shape, product.a, longest);
         let direct_b = product.alpha_b == 1.0 && reads_b_in_place(shape, m, product.b, longest);
         let turning =
             turns::<S>() && product.alpha_b == 1.0 && !direct_b && product.b.row_stride() == 1;
+        // Where k is short, a block of A may have more rows: whole strips. (No division for small
+        // products, which would feel it.)
+        let mc = match m > mc {
+            true => mc.max(mc.saturating_mul(kc) / longest.max(1) / shape.rows * shape.rows),
+            false => mc,
+        };
         let prefetch = prefetches_c(m, n, longest);
         let (row_stride, col_stride) = (product.c.row_stride(), product.c.col_stride());
 
