@@ -1,7 +1,10 @@
 //! The update of the input layer: only rows of W that the batch lights.
+//!
+//! Two rows at a time: what lights one pixel mostly lights the one beside it, so that they share
+//! the loads of δ. A sample that lights only one of them is multiplied by 0 for the other.
 
-use super::forward::NARROWEST;
-use super::{BatchColumns, widest_panel};
+use super::BatchColumns;
+use super::batch_columns::{Pair, ROWS};
 use crate::parts::even_parts;
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
@@ -10,7 +13,8 @@ use crate::{Isa, LANES, MatMut, MatRef};
 ///
 /// With `scaled` = −(lr/batch)·δ and `target` = W this is the step of plain SGD.
 /// Shapes: `scaled` \[batch, n\], `target` \[cols, n\]; n a multiple of 16. Each element
-/// is one chain of FMAs in ascending b that starts from `target`.
+/// is one chain of FMAs in ascending b that starts from `target`. Zeros are skipped, or change
+/// nothing but the sign of a zero.
 ///
 /// # Panics
 /// If the shapes do not fit together.
@@ -35,12 +39,15 @@ struct Accumulate<'a> {
     target: MatMut<'a>,
 }
 
-/// Registers of a group's δ that stay in the first-level cache: 40 KiB, or 60 where that has 48
-/// instead of 32. More than it has, for the next row of W lights much the same samples.
+/// The most registers of a row that take a sample together: five or six are better than the
+/// twelve that there is room for (the queue of stores fills), and than three or four rows.
 #[inline(always)]
-fn near<S: Simd>(s: S) -> usize {
-    if s.full_width() { 960 } else { 640 }
+const fn widest<S: Simd>() -> usize {
+    if S::REGISTERS >= 32 { 6 } else { 2 }
 }
+
+/// Registers of a group's δ that stay in the first-level cache, with what else is used: 24 KiB.
+const NEAR: usize = 384;
 
 impl Kernel for Accumulate<'_> {
     type Output = ();
@@ -48,282 +55,239 @@ impl Kernel for Accumulate<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let registers = self.target.cols() / LANES;
-        let widest = widest_panel(S::REGISTERS);
-        let (groups, samples) = self.inputs.groups();
-        // Registers of a group's δ.
-        let near = near(s) / samples.max(1);
-        // With few registers it is one panel in any case: how many entries a list has is asked
-        // once for all columns then (`add_all`).
-        if registers <= near || S::REGISTERS < 32 {
-            for g in 0..groups {
-                self.add_group(s, g, registers, widest);
-            }
+        if registers == 0 {
             return;
         }
-        // Panels of W, which stay in the second-level cache from group to group, and of δ.
-        for (first, registers) in even_parts(registers, near.clamp(NARROWEST, widest)) {
-            for g in 0..groups {
-                // SAFETY: 16·(first + registers) ≤ the columns of both matrices.
-                unsafe { with_panel!(registers, S, add_each_to_panel(s, &mut self, g, first)) };
+        // Panels as even as can be: some of `width` registers, the others of one less.
+        let panels = registers.div_ceil(widest::<S>());
+        let width = registers.div_ceil(panels);
+        let longer = registers - panels * (width - 1);
+        // 0·∞ would be seen; and one row may be left.
+        let pairs = match self.is_finite(s) {
+            true => self.inputs.cols() / ROWS,
+            false => 0,
+        };
+        let near = registers * self.inputs.group() <= NEAR;
+        for (g, sample) in self.inputs.groups() {
+            let mut group = Group {
+                g,
+                sample,
+                pairs,
+                first: 0,
+                longer,
+                shorter: panels - longer,
+            };
+            if near {
+                // All panels of a pair, one after the other: how many samples light it is hard
+                // to predict, but not the second time.
+                // SAFETY: the panels are the columns of both matrices.
+                unsafe { self.add_sized(s, width, group) };
+            } else {
+                (group.longer, group.shorter) = (1, 0);
+                for (first, registers) in even_parts(registers, widest::<S>()) {
+                    group.first = first;
+                    // SAFETY: the panel is some of the columns of both matrices.
+                    unsafe { self.add_sized(s, registers, group) };
+                }
             }
+            self.add_to_rows(s, (g, sample), pairs);
         }
     }
 }
 
-impl<'a> Accumulate<'a> {
-    /// All columns of group `g`: δ stays in the first-level cache.
+/// What a group of samples is added to.
+#[derive(Clone, Copy)]
+struct Group {
+    g: usize,
+    /// Its first sample.
+    sample: usize,
+    /// How many pairs of rows.
+    pairs: usize,
+    /// The first register, and how many panels from there on: wider ones, then such with a
+    /// register less.
+    first: usize,
+    longer: usize,
+    shorter: usize,
+}
+
+impl Accumulate<'_> {
+    /// Whether all of `scaled` is finite.
     #[inline(always)]
-    fn add_group<S: Simd>(&mut self, s: S, g: usize, registers: usize, widest: usize) {
-        if S::REGISTERS >= 32 && (1..=widest).contains(&registers) {
-            // SAFETY: one panel is all columns of both matrices.
-            unsafe { with_panel!(registers, S, add_each_to_panel(s, self, g, 0)) };
-            return;
+    fn is_finite<S: Simd>(&self, s: S) -> bool {
+        // An infinity or a NaN gives a NaN, all else a zero. A few sums, not to wait for one.
+        const SUMS: usize = 4;
+        let mut zeros = [s.zero(); SUMS];
+        for b in 0..self.scaled.rows() {
+            let (several, rest) = self.scaled.row(b).as_chunks::<{ SUMS * LANES }>();
+            for lanes in several {
+                for (i, zeros) in zeros.iter_mut().enumerate() {
+                    // SAFETY: 16 of the SUMS·16 floats.
+                    let v = unsafe { s.load(lanes.as_ptr().add(i * LANES)) };
+                    *zeros = s.fma(v, s.zero(), *zeros);
+                }
+            }
+            for (lanes, zeros) in rest.as_chunks::<LANES>().0.iter().zip(&mut zeros) {
+                // SAFETY: 16 floats.
+                *zeros = s.fma(unsafe { s.load(lanes.as_ptr()) }, s.zero(), *zeros);
+            }
         }
-        let panels = even_parts(registers, widest);
-        for c in 0..self.inputs.cols() {
-            self.ask_ahead(s, g, c);
-            let (row, entries) = self.row(g, c, 0);
-            if entries.is_empty() {
+        let [a, b, c, d] = zeros;
+        s.sum(s.add(s.add(a, b), s.add(c, d))) == 0.0
+    }
+
+    /// [`Accumulate::add_to_pairs`] for panels of up to `width` registers.
+    ///
+    /// # Safety
+    /// - As there; `width` from 1 to [`widest`].
+    #[inline(always)]
+    unsafe fn add_sized<S: Simd>(&mut self, s: S, width: usize, group: Group) {
+        macro_rules! sizes {
+            ($($p:literal $q:literal)*) => {
+                match width {
+                    // SAFETY: passed on.
+                    $($p => unsafe { self.add_to_pairs::<S, $p, $q>(s, group) },)*
+                    other => unreachable!("{other} registers"),
+                }
+            };
+        }
+        if S::REGISTERS >= 32 {
+            sizes!(1 0 2 1 3 2 4 3 5 4 6 5)
+        } else {
+            sizes!(1 0 2 1)
+        }
+    }
+
+    /// What a group adds to some panels, of `P` registers and of `Q`, of pairs of rows.
+    ///
+    /// # Safety
+    /// - The panels are some of the columns of both matrices.
+    #[inline(always)]
+    unsafe fn add_to_pairs<S: Simd, const P: usize, const Q: usize>(&mut self, s: S, group: Group) {
+        let corner = self.place(group.sample, 0, group.first);
+        for (p, pair) in self.inputs.pairs(group.g).take(group.pairs).enumerate() {
+            if pair.lit == 0 {
                 continue;
             }
-            // SAFETY: every entry's sample is < inputs.batch(), the rows of scaled; both
-            // matrices have 16·registers columns.
+            let mut place = corner.below(p * ROWS);
+            // SAFETY: both rows of the target exist, and every sample that is lit; the panels are
+            // some of the columns (contract).
             unsafe {
-                if S::REGISTERS < 32 {
-                    row.add_all(s, registers, entries);
-                    continue;
+                for _ in 0..group.longer {
+                    place.add::<S, ROWS, P>(s, pair, 0);
+                    place = place.beside(P);
                 }
-                // All panels of a row, one after the other: how many entries it has is hard to
-                // predict, but not the second time.
-                for (first, registers) in panels.clone() {
-                    with_panel!(registers, S, add_each(s, row.from(first), entries));
+                for _ in 0..group.shorter {
+                    place.add::<S, ROWS, Q>(s, pair, 0);
+                    place = place.beside(Q);
                 }
             }
         }
     }
 
-    /// Asks for the entries of a row a few behind row `c`: what waits for the first entry of a
-    /// list waits at every row.
+    /// What group `g`, whose first sample is `sample`, adds to the rows from pair `first` on, to
+    /// each apart: where it has no other beside it, and where δ is not finite.
     #[inline(always)]
-    fn ask_ahead<S: Simd>(&self, s: S, g: usize, c: usize) {
-        if let Some(entry) = self.inputs.first_entry(g, c + 4) {
-            s.prefetch(entry);
+    fn add_to_rows<S: Simd>(&mut self, s: S, (g, sample): (usize, usize), first: usize) {
+        for (p, pair) in self.inputs.pairs(g).enumerate().skip(first) {
+            let rows = ROWS.min(self.inputs.cols() - p * ROWS);
+            for r in 0..rows {
+                let lit = pair.lit_in(r);
+                for register in 0..self.target.cols() / LANES {
+                    let place = self.place(sample, p * ROWS + r, register);
+                    // SAFETY: this register of a row of the target, and of the samples that are lit.
+                    unsafe { place.add::<S, 1, 1>(s, Pair { lit, ..pair }, r) };
+                }
+            }
         }
     }
 
-    /// Row `c` (< columns of the inputs) of the target from register `first` on, and its entries
-    /// in group `g`.
+    /// Register `first` of a row of the target (< rows), and of scaled for the samples from
+    /// `sample` on (< batch).
     #[inline(always)]
-    fn row(&mut self, g: usize, c: usize, first: usize) -> (Row, &'a [(u32, f32)]) {
-        let inputs = self.inputs;
-        let entries = inputs.column(g, c);
-        let row = Row {
-            // Inside: the target has as many rows as the inputs columns.
-            target: self
-                .target
-                .as_mut_ptr()
-                .wrapping_add(self.target.row_stride() * c),
+    fn place(&mut self, sample: usize, row: usize, first: usize) -> Place {
+        let corner = Place {
+            target: self.target.as_mut_ptr(),
+            target_stride: self.target.row_stride(),
             scaled: self.scaled.as_ptr(),
-            stride: self.scaled.row_stride(),
+            scaled_stride: self.scaled.row_stride(),
         };
-        (row.from(first), entries)
+        let scaled = corner.scaled.wrapping_add(sample * corner.scaled_stride);
+        Place { scaled, ..corner }.below(row).beside(first)
     }
 }
 
-/// What group `g` adds to `P` registers of all rows, from `first` on.
-///
-/// # Safety
-/// - Both matrices have 16·(`first` + `P`) columns.
-#[inline(always)]
-unsafe fn add_each_to_panel<S: Simd, const P: usize>(
-    s: S,
-    of: &mut Accumulate<'_>,
-    g: usize,
-    first: usize,
-) {
-    for c in 0..of.inputs.cols() {
-        of.ask_ahead(s, g, c);
-        let (row, entries) = of.row(g, c, first);
-        if !entries.is_empty() {
-            // SAFETY: 16·P columns (contract); every entry's sample is < inputs.batch(), the
-            // rows of scaled.
-            unsafe { add_each::<S, P>(s, row, entries) };
-        }
-    }
-}
-
-/// The most entries that are added to a row at once: so many inputs and addresses stay in
-/// registers (AVX2 has 16 of both).
-const ENTRIES: usize = 10;
-
-/// Registers of a row that take the entries together.
-const TOGETHER: usize = 2;
-
-/// A row of the target, and the rows of `scaled`.
+/// The columns of a panel in some rows of the target, and in the rows of `scaled` of a group.
 #[derive(Clone, Copy)]
-struct Row {
+struct Place {
     target: *mut f32,
+    target_stride: usize,
     scaled: *const f32,
-    stride: usize,
+    scaled_stride: usize,
 }
 
-impl Row {
-    /// The row from register `first` on.
+impl Place {
+    /// `rows` of the target further down.
     #[inline(always)]
-    fn from(self, first: usize) -> Self {
+    fn below(self, rows: usize) -> Self {
         Self {
-            target: self.target.wrapping_add(first * LANES),
-            scaled: self.scaled.wrapping_add(first * LANES),
+            target: self.target.wrapping_add(rows * self.target_stride),
             ..self
         }
     }
 
-    /// For few registers: the inputs of some entries stay there while the row goes by.
-    ///
-    /// How many entries a row has is hard to predict. Here it is asked once a row: the code
-    /// for so many goes over all its registers, whose number is always the same.
-    ///
-    /// # Safety
-    /// - `scaled` is valid for reads of 16·`registers` floats at `sample·stride` for each
-    ///   entry, `target` for reads and writes of so many.
+    /// `registers` further on.
     #[inline(always)]
-    unsafe fn add_all<S: Simd>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
-        for entries in entries.chunks(ENTRIES) {
-            // SAFETY: passed on.
-            unsafe { self.add_sized(s, registers, entries) };
+    fn beside(self, registers: usize) -> Self {
+        Self {
+            target: self.target.wrapping_add(registers * LANES),
+            scaled: self.scaled.wrapping_add(registers * LANES),
+            ..self
         }
     }
 
-    /// # Safety
-    /// - `scaled` is valid for reads of 16·`registers` floats at `sample·stride` for each
-    ///   entry, `target` for reads and writes of so many.
-    /// - 1 to [`ENTRIES`] entries.
-    #[inline(always)]
-    unsafe fn add_sized<S: Simd>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
-        macro_rules! sizes {
-            ($($e:literal)*) => {
-                match entries.len() {
-                    // SAFETY: passed on.
-                    $($e => unsafe { self.add::<S, $e>(s, registers, entries) },)*
-                    other => unreachable!("{other} entries"),
-                }
-            };
-        }
-        sizes!(1 2 3 4 5 6 7 8 9 10)
-    }
-
-    /// # Safety
-    /// As [`Row::add_sized`] with `E` entries.
-    #[inline(always)]
-    unsafe fn add<S: Simd, const E: usize>(self, s: S, registers: usize, entries: &[(u32, f32)]) {
-        let mut x = [s.zero(); E];
-        let mut rows = [self.scaled; E];
-        for ((x, row), &(sample, value)) in x.iter_mut().zip(&mut rows).zip(entries) {
-            *x = s.splat(value);
-            // SAFETY: a row of scaled (contract).
-            *row = unsafe { self.scaled.add(sample as usize * self.stride) };
-        }
-        let together = registers - registers % TOGETHER;
-        for first in (0..together).step_by(TOGETHER) {
-            // SAFETY: first + TOGETHER ≤ registers.
-            unsafe { self.add_to::<S, E, TOGETHER>(s, &x, &rows, first * LANES) };
-        }
-        for first in together..registers {
-            // SAFETY: first < registers.
-            unsafe { self.add_to::<S, E, 1>(s, &x, &rows, first * LANES) };
-        }
-    }
-
-    /// `C` registers from column `first` on.
+    /// Adds what the samples of `pair` that are lit give in its columns from `column` on to `R`
+    /// rows.
     ///
     /// # Safety
-    /// - `first` + 16·`C` ≤ 16·`registers`; `rows` are those of the entries of
-    ///   [`Row::add_sized`].
+    /// - `target` is valid for reads and writes of `R` rows of 16·`P` floats, `scaled` for reads
+    ///   of so many at i·`scaled_stride` for each bit i of `pair.lit`, of which `pair.bytes` has
+    ///   more.
     #[inline(always)]
-    unsafe fn add_to<S: Simd, const E: usize, const C: usize>(
+    unsafe fn add<S: Simd, const R: usize, const P: usize>(
         self,
         s: S,
-        x: &[S::F; E],
-        rows: &[*const f32; E],
-        first: usize,
+        pair: Pair<'_>,
+        column: usize,
     ) {
-        let target = self.target.wrapping_add(first);
-        let mut acc = [s.zero(); C];
-        for (j, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: register j < C from `first` on (contract).
-            *acc = unsafe { s.load(target.add(j * LANES)) };
-        }
-        for (&x, row) in x.iter().zip(rows) {
-            for (j, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: as above.
-                let d = unsafe { s.load(row.add(first + j * LANES)) };
-                *acc = s.fma(x, d, *acc);
+        let mut acc = [[s.zero(); P]; R];
+        for (r, row) in acc.iter_mut().enumerate() {
+            for (j, acc) in row.iter_mut().enumerate() {
+                // SAFETY: register j < P of row r < R of the target.
+                *acc = unsafe { s.load(self.target.add(r * self.target_stride + j * LANES)) };
             }
         }
-        for (j, &acc) in acc.iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { s.store(target.add(j * LANES), acc) };
-        }
-    }
-}
-
-/// For many registers: `P` sums stay there while the entries come one by one.
-///
-/// # Safety
-/// - `scaled` is valid for reads of 16·`P` floats at `sample·stride` for each entry,
-///   `target` for reads and writes of so many.
-#[inline(always)]
-unsafe fn add_each<S: Simd, const P: usize>(s: S, row: Row, entries: &[(u32, f32)]) {
-    let mut acc = [s.zero(); P];
-    for (j, acc) in acc.iter_mut().enumerate() {
-        // SAFETY: register j < P of the target row.
-        *acc = unsafe { s.load(row.target.add(j * LANES)) };
-    }
-    for &(sample, x) in entries {
-        let x = s.splat(x);
-        for (j, acc) in acc.iter_mut().enumerate() {
-            let at = sample as usize * row.stride + j * LANES;
-            // SAFETY: register j < P of row `sample` of scaled (contract).
-            *acc = s.fma(x, unsafe { s.load(row.scaled.add(at)) }, *acc);
-        }
-    }
-    for (j, &acc) in acc.iter().enumerate() {
-        // SAFETY: register j < P of the target row.
-        unsafe { s.store(row.target.add(j * LANES), acc) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::SparseBytes;
-    use super::*;
-
-    /// Samples that all light their pixels: as many entries as fit together, one more, and
-    /// so many that the row goes by several times.
-    #[test]
-    fn entries_that_do_not_fit_together_are_one_chain() {
-        const COLS: usize = 2;
-        let scale = std::array::from_fn(|v| v as f32 / 255.0);
-        for samples in [1, ENTRIES, ENTRIES + 1, 3 * ENTRIES + 4] {
-            let bytes: Vec<u8> = (0..samples * COLS).map(|i| (i % 250 + 1) as u8).collect();
-            let inputs = SparseBytes::from_dense(&bytes, COLS).unwrap();
-            let batch: Vec<u32> = (0..samples as u32).collect();
-            let mut columns = BatchColumns::default();
-            columns.gather(&inputs, &batch, &scale);
-            for n in [LANES, 3 * LANES] {
-                let scaled: Vec<f32> = (0..samples * n).map(|i| 0.1 / (i + 3) as f32).collect();
-                for isa in Isa::available() {
-                    let mut target = vec![0.5; COLS * n];
-                    let to = MatMut::new(&mut target, COLS, n);
-                    accumulate(isa, &columns, MatRef::new(&scaled, samples, n), to);
-                    for (at, &found) in target.iter().enumerate() {
-                        let expected = (0..samples).fold(0.5f32, |acc, b| {
-                            let x: f32 = scale[usize::from(bytes[b * COLS + at / n])];
-                            x.mul_add(scaled[b * n + at % n], acc)
-                        });
-                        assert_eq!(found, expected, "{isa:?} {samples} {n} {at}");
-                    }
+        let mut lit = pair.lit;
+        while lit != 0 {
+            let sample = lit.trailing_zeros() as usize;
+            lit &= lit - 1;
+            let mut x = [s.zero(); R];
+            for (r, x) in x.iter_mut().enumerate() {
+                // SAFETY: a sample of the group (contract).
+                let bytes = unsafe { pair.bytes.get_unchecked(sample) };
+                *x = s.splat(pair.values[usize::from(bytes[column + r])]);
+            }
+            for j in 0..P {
+                // SAFETY: register j < P of a sample's row of scaled (contract).
+                let d = unsafe { s.load(self.scaled.add(sample * self.scaled_stride + j * LANES)) };
+                for (x, row) in x.iter().zip(&mut acc) {
+                    row[j] = s.fma(*x, d, row[j]);
                 }
+            }
+        }
+        for (r, row) in acc.iter().enumerate() {
+            for (j, &acc) in row.iter().enumerate() {
+                // SAFETY: register j < P of row r < R of the target.
+                unsafe { s.store(self.target.add(r * self.target_stride + j * LANES), acc) };
             }
         }
     }

@@ -4,33 +4,65 @@ use super::SparseBytes;
 use std::collections::TryReserveError;
 
 /// The most samples of which an update takes what they light, before it goes on to the next
-/// ones: a few registers of so many rows of δ stay in the first-level cache.
-const GROUP: usize = 128;
+/// ones: a few registers of so many rows of δ stay in the first-level cache, and a word has a bit
+/// for each.
+const GROUP: usize = u64::BITS as usize;
 
-/// Entries up to which every column has room for the whole batch, so that nothing needs to
-/// be counted: more would not stay in the first-level caches.
-const ROOMY: usize = 1 << 14;
+/// Columns (rows of W) that take the rows of δ together.
+pub(super) const ROWS: usize = 2;
 
-/// The non-zero bytes of a batch by column: which samples light a pixel, and how much. In groups
-/// of samples, if there are many.
+/// The bytes of a batch by column: which samples light a pixel, and how much. In groups of samples,
+/// if there are many; two columns at a time, for pixels side by side are lit by much the same
+/// samples.
 ///
 /// The transpose of a few rows of [`SparseBytes`], kept between batches so that no
 /// memory is allocated once it has grown to the largest batch seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BatchColumns {
     cols: usize,
-    /// `starts[g·cols + c]..ends[g·cols + c]` are the entries of column c in group g.
-    starts: Vec<u32>,
-    /// Empty while a batch is gathered, so that a panic in between leaves no entries.
-    ends: Vec<u32>,
-    /// Sample (position in the batch) and input; samples ascend within a column.
-    entries: Vec<(u32, f32)>,
-    /// Samples in the batch; the sample of every entry of a column is smaller.
+    /// Samples in the batch; 0 while one is gathered, so that a panic in between leaves none.
     batch: usize,
-    /// Samples in a group, but for the last; at least 1.
+    /// Samples in a group, but for the last; 1 to [`GROUP`].
     group: usize,
-    /// Entries from the start of a column to the next one's, if that is the same for all.
-    room: Option<usize>,
+    /// `lit[g·pairs + p]` has a bit for each sample of group g that lights a column of pair p.
+    lit: Vec<u64>,
+    /// `bytes[((g·pairs + p)·group + i)·ROWS + r]` is that of sample i of group g in column
+    /// p·ROWS + r.
+    bytes: Vec<u8>,
+    /// What each byte stands for.
+    values: [f32; 256],
+}
+
+impl Default for BatchColumns {
+    fn default() -> Self {
+        Self {
+            cols: 0,
+            batch: 0,
+            group: 1,
+            lit: Vec::new(),
+            bytes: Vec::new(),
+            values: [0.0; 256],
+        }
+    }
+}
+
+/// What a group of samples has in a pair of columns.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    /// A bit for each sample that lights one of them; bits from the number of samples on are 0.
+    pub lit: u64,
+    /// The bytes of each sample of the group (of as many as `lit` has bits set for at least).
+    pub bytes: &'a [[u8; ROWS]],
+    /// What each byte stands for.
+    pub values: &'a [f32; 256],
+}
+
+impl Pair<'_> {
+    /// The samples that light column `r` of the pair.
+    pub fn lit_in(&self, r: usize) -> u64 {
+        let samples = (0..u64::BITS).zip(self.bytes);
+        samples.fold(0, |lit, (i, bytes)| lit | u64::from(bytes[r] != 0) << i)
+    }
 }
 
 impl BatchColumns {
@@ -40,15 +72,11 @@ impl BatchColumns {
     /// If the memory cannot be had.
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
         let mut columns = Self::default();
-        let groups = batch.div_ceil(group(batch));
-        let bounds = inputs.cols().saturating_mul(groups);
-        columns.starts.try_reserve_exact(bounds)?;
-        columns.ends.try_reserve_exact(bounds)?;
-        let entries = match roomy(inputs.cols(), batch) {
-            true => batch * inputs.cols(),
-            false => batch.saturating_mul(inputs.fullest()),
-        };
-        columns.entries.try_reserve_exact(entries)?;
+        let (groups, group) = groups(batch);
+        let lit = groups.saturating_mul(inputs.cols().div_ceil(ROWS));
+        columns.lit.try_reserve_exact(lit)?;
+        let bytes = lit.saturating_mul(group * ROWS);
+        columns.bytes.try_reserve_exact(bytes)?;
         Ok(columns)
     }
 
@@ -57,62 +85,31 @@ impl BatchColumns {
     /// # Panics
     /// If a row does not exist; then no batch is held until the next call.
     pub fn gather(&mut self, inputs: &SparseBytes, batch: &[u32], scale: &[f32; 256]) {
-        self.ends.clear();
-        (self.cols, self.group) = (inputs.cols(), group(batch.len()));
-        let room = match roomy(self.cols, batch.len()) {
-            true => self.leave_room(batch.len()),
-            false => self.count(inputs, batch),
-        };
-        self.entries.resize(room, (0, 0.0));
-        let mut ends = std::mem::take(&mut self.ends);
-        ends.extend_from_slice(&self.starts);
-        let groups = ends.chunks_exact_mut(self.cols.max(1));
-        let mut samples = 0u32..;
-        for (group, ends) in batch.chunks(self.group).zip(groups) {
-            for (&row, sample) in group.iter().zip(&mut samples) {
-                for (column, value) in inputs.row(row as usize) {
-                    let end = &mut ends[column];
-                    self.entries[*end as usize] = (sample, scale[usize::from(value)]);
-                    *end += 1;
+        self.batch = 0;
+        self.cols = inputs.cols();
+        self.values = *scale;
+        // Of pixels that are not lit.
+        self.values[0] = 0.0;
+        let (groups, group) = groups(batch.len());
+        self.group = group;
+        let pairs = self.cols.div_ceil(ROWS);
+        self.lit.clear();
+        self.lit.resize(groups * pairs, 0);
+        self.bytes.clear();
+        self.bytes.resize(groups * pairs * group * ROWS, 0);
+        let lit = self.lit.chunks_exact_mut(pairs.max(1));
+        let bytes = self.bytes.chunks_exact_mut((pairs * group * ROWS).max(1));
+        for ((rows, lit), bytes) in batch.chunks(group).zip(lit).zip(bytes) {
+            let bytes = bytes.as_chunks_mut::<ROWS>().0;
+            for (i, &row) in rows.iter().enumerate() {
+                for (column, byte) in inputs.row(row as usize) {
+                    let (p, r) = (column / ROWS, column % ROWS);
+                    bytes[p * group + i][r] = byte;
+                    lit[p] |= 1 << i;
                 }
             }
         }
-        self.ends = ends;
         self.batch = batch.len();
-    }
-
-    /// Starts so far apart that any batch fits; how many entries there may be.
-    fn leave_room(&mut self, batch: usize) -> usize {
-        let cols = self.cols;
-        if self.starts.len() != cols || self.room != Some(batch) {
-            self.room = Some(batch);
-            self.starts.clear();
-            self.starts.extend((0..cols).map(|c| (c * batch) as u32));
-        }
-        cols * batch
-    }
-
-    /// Starts without gaps; how many entries there are.
-    fn count(&mut self, inputs: &SparseBytes, batch: &[u32]) -> usize {
-        self.room = None;
-        self.starts.clear();
-        let bounds = self.cols * batch.len().div_ceil(self.group);
-        self.starts.resize(bounds, 0);
-        let groups = self.starts.chunks_exact_mut(self.cols.max(1));
-        for (group, starts) in batch.chunks(self.group).zip(groups) {
-            for &row in group {
-                for (column, _) in inputs.row(row as usize) {
-                    starts[column] += 1;
-                }
-            }
-        }
-        let mut sum = 0;
-        for start in &mut self.starts {
-            let count = *start;
-            *start = sum;
-            sum += count;
-        }
-        sum as usize
     }
 
     /// Number of columns.
@@ -120,38 +117,38 @@ impl BatchColumns {
         self.cols
     }
 
-    /// Samples in the batch; the sample of every entry is smaller.
+    /// Samples in the batch.
     pub(super) fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Groups of samples, and how many a group has at most.
-    pub(super) fn groups(&self) -> (usize, usize) {
-        (self.batch.div_ceil(self.group.max(1)), self.group)
+    /// The first sample of each group; sample i of that group is `i` more, and less than
+    /// [`BatchColumns::batch`] if it lights anything.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        (0..self.batch).step_by(self.group).enumerate()
     }
 
-    /// The address of the first entry of column `c` in group `g`, to ask for it; `None` behind
-    /// the last one.
-    #[inline(always)]
-    pub(super) fn first_entry(&self, g: usize, c: usize) -> Option<*const (u32, f32)> {
-        let start = *self.starts.get(g * self.cols + c)?;
-        Some(self.entries.as_ptr().wrapping_add(start as usize))
+    /// Samples in a group, at most.
+    pub(super) fn group(&self) -> usize {
+        self.group
     }
 
-    /// The entries of column `c` in group `g`.
+    /// The pairs of columns in group `g`, of which the last may have one column only.
     #[inline(always)]
-    pub(super) fn column(&self, g: usize, c: usize) -> &[(u32, f32)] {
-        let at = g * self.cols + c;
-        &self.entries[self.starts[at] as usize..self.ends[at] as usize]
+    pub(super) fn pairs(&self, g: usize) -> impl Iterator<Item = Pair<'_>> {
+        let pairs = self.cols.div_ceil(ROWS);
+        let range = g * pairs..(g + 1) * pairs;
+        let slots = range.start * self.group * ROWS..range.end * self.group * ROWS;
+        let bytes = self.bytes[slots].as_chunks::<ROWS>().0;
+        let bytes = bytes.chunks_exact(self.group);
+        let values = &self.values;
+        let pairs = self.lit[range].iter().zip(bytes);
+        pairs.map(move |(&lit, bytes)| Pair { lit, bytes, values })
     }
 }
 
-/// Samples in a group of a batch of so many: groups are as even as can be.
-fn group(batch: usize) -> usize {
-    batch.div_ceil(batch.div_ceil(GROUP).max(1)).max(1)
-}
-
-/// Whether every one of `cols` columns has room for a batch, which is one group then.
-fn roomy(cols: usize, batch: usize) -> bool {
-    batch <= GROUP && cols.checked_mul(batch).is_some_and(|n| n <= ROOMY)
+/// How many groups a batch is, and how many samples a group has: groups are as even as can be.
+fn groups(batch: usize) -> (usize, usize) {
+    let groups = batch.div_ceil(GROUP);
+    (groups, batch.div_ceil(groups.max(1)).max(1))
 }
