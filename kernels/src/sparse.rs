@@ -57,8 +57,8 @@ pub struct SparseBytes {
     entries: Vec<u32>,
 }
 
-/// Columns in a band, where there are not too many. A few registers of so many rows of W stay
-/// in the first-level cache.
+/// The most columns in a band, where there are not too many. A few registers of so many rows of W
+/// stay in the first-level cache.
 const BAND: usize = 128;
 
 /// The most bands: each costs a word for each row.
@@ -86,7 +86,9 @@ impl SparseBytes {
         if cols == 0 || cols > 1 << 16 || !dense.len().is_multiple_of(cols) {
             return None;
         }
-        let band = cols.div_ceil(MOST_BANDS).max(BAND);
+        // As even as can be.
+        let bands = cols.div_ceil(BAND).min(MOST_BANDS);
+        let band = cols.div_ceil(bands);
         let stored = count(dense);
         let mut bounds = Vec::with_capacity(dense.len() / cols * cols.div_ceil(band) + 1);
         bounds.push(0);
