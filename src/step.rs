@@ -352,6 +352,12 @@ fn matrix(buffer: &mut [f32], rows: usize, cols: usize) -> MatMut<'_> {
     MatMut::new(buffer, rows, cols)
 }
 
+/// The same with as many rows as there are; none without columns.
+fn whole(buffer: &mut [f32], cols: usize) -> MatMut<'_> {
+    let rows = buffer.len() / cols.max(1);
+    matrix(buffer, rows, cols)
+}
+
 /// The first `cols` columns of a buffer of `batch` rows that are padded to whole registers.
 pub(crate) fn rows(buffer: &[f32], batch: usize, cols: usize) -> MatRef<'_> {
     MatRef::with_strides(buffer, batch, cols, padded(cols), 1)

@@ -35,6 +35,22 @@ pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, 
     })
 }
 
+/// The parts of [`even_parts`] for n > 0, those of one length together: (start, length, how
+/// many). The second are shorter by one; of the first there may be none.
+#[inline(always)]
+pub(crate) fn even_runs(n: usize, most: usize) -> [(usize, usize, usize); 2] {
+    // Often one: no division for that.
+    let parts = match n <= most {
+        true => 1,
+        false => n.div_ceil(most),
+    };
+    let (short, longer) = lengths(n, parts);
+    [
+        (0, short + 1, longer),
+        (longer * (short + 1), short, parts - longer),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +67,15 @@ mod tests {
                     next += length;
                 }
                 assert_eq!(next, n);
+                if n > 0 {
+                    let runs = even_runs(n, most).into_iter();
+                    let all: Vec<_> = runs
+                        .flat_map(|(start, length, count)| {
+                            (0..count).map(move |i| (start + i * length, length))
+                        })
+                        .collect();
+                    assert_eq!(all, parts);
+                }
                 let lengths = || parts.iter().map(|p| p.1);
                 assert!(lengths().max().unwrap_or(0) - lengths().min().unwrap_or(0) <= 1);
             }

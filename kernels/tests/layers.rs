@@ -304,14 +304,16 @@ fn sparse_accumulate_is_one_chain_in_ascending_samples() {
             let bytes = images(&mut numbers, 20, cols);
             let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
             for n in WIDE {
-                // The last one is more than go together, and panels that do not fit near it.
-                let many = (0..20).cycle().take(300).collect();
+                // The last ones are as many as go together and more, and panels do not fit near them.
+                let many = |n| (0..20).cycle().take(n).collect();
                 for batch in [
                     vec![],
                     vec![5],
                     vec![19, 0, 7, 7, 8],
                     (0..20).collect(),
-                    many,
+                    many(64),
+                    many(65),
+                    many(300),
                 ] {
                     // Of an infinity a pixel that is not lit sees nothing.
                     let mut first = (batch.len() == 5).then_some(f32::INFINITY);

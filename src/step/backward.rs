@@ -185,12 +185,13 @@ impl Workspace {
                         fetch(isa, scaled);
                     }
                 }
-                let (mut scaled, mut own_scaled) = (scaled, None::<MatMut<'_>>);
+                let mut scaled = scaled;
+                let mut own_scaled;
                 if chained {
                     let own = space.matrices();
-                    if member > 0 {
+                    own_scaled = own.scaled_above;
+                    if let Some(own_scaled) = &mut own_scaled {
                         // What is multiplied twice does not go from core to core twice.
-                        let own_scaled = own_scaled.insert(own.scaled_above);
                         scale(isa, apply, delta, own_scaled.reborrow());
                         scaled = own_scaled.as_ref();
                     }

@@ -1,5 +1,6 @@
 //! What a batch is below and above layer 1, where that is a chain of two members.
 
+use super::whole;
 use crate::network::Layer;
 use fanin_kernels::{AlignedBuffer, MatMut, MatRef};
 use std::collections::TryReserveError;
@@ -31,8 +32,8 @@ pub(super) struct ChainMatrices<'a> {
     pub coming: [MatMut<'a>; 2],
     pub delta: MatMut<'a>,
     pub scaled: MatMut<'a>,
-    /// Without rows where the member has made the delta of layer 1 itself.
-    pub scaled_above: MatMut<'a>,
+    /// `None` where the member has made the delta of layer 1 itself.
+    pub scaled_above: Option<MatMut<'a>>,
 }
 
 impl ChainSpace {
@@ -82,7 +83,7 @@ impl ChainSpace {
                 .map(|buffer| whole(buffer, self.cols)),
             delta: whole(&mut self.delta, self.cols),
             scaled: whole(&mut self.scaled, self.cols),
-            scaled_above: whole(&mut self.scaled_above, self.above),
+            scaled_above: (self.above > 0).then(|| whole(&mut self.scaled_above, self.above)),
         }
     }
 
@@ -92,12 +93,6 @@ impl ChainSpace {
         std::mem::swap(&mut self.y, y);
         std::mem::swap(&mut self.z, z);
     }
-}
-
-/// A buffer as rows of `cols`.
-fn whole(buffer: &mut [f32], cols: usize) -> MatMut<'_> {
-    let rows = buffer.len() / cols.max(1);
-    MatMut::new(buffer, rows, cols)
 }
 
 fn whole_ref(buffer: &[f32], cols: usize) -> MatRef<'_> {

@@ -8,7 +8,7 @@
 //! writes it back when somebody asks for the network.
 
 use super::chain::ChainSpace;
-use super::{Rule, granule, matrix, normalizes_inputs};
+use super::{Rule, granule, matrix, normalizes_inputs, whole};
 use crate::batch_norm::Placement;
 use crate::network::{Layer, Network};
 use fanin_kernels::sparse::{BatchColumns, BatchRows, SparseBytes};
@@ -33,6 +33,7 @@ pub(super) struct Member {
     copies: Vec<LayerCopy>,
     /// Where layer 1 is a chain: what this member's rows of it give.
     pub sums: AlignedBuffer,
+    /// Where layer 1 is a chain: this member's columns of what the batch is below it.
     pub space: ChainSpace,
 }
 
@@ -121,10 +122,7 @@ impl Member {
 impl LayerCopy {
     /// W, and its velocity, which is without rows where there is none.
     fn rows(&mut self, cols: usize) -> Rows<'_> {
-        [&mut self.w, &mut self.velocity].map(|buffer| {
-            let rows = buffer.len() / cols.max(1);
-            MatMut::new(buffer, rows, cols)
-        })
+        [&mut self.w, &mut self.velocity].map(|buffer| whole(buffer, cols))
     }
 }
 

@@ -5,7 +5,7 @@ use super::lines::{Rows, Source};
 use super::microkernel::{Start, Tile};
 use super::pack::pack_panel;
 use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts};
-use crate::parts::lengths;
+use crate::parts::even_runs;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
 
@@ -65,7 +65,7 @@ impl Block<'_> {
     /// - The instruction set has tiles of this `shape`.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(&mut self, s: S) {
-        let strips = strips(self.a.rows(), self.shape.rows);
+        let strips = even_runs(self.a.rows(), self.shape.rows);
         // Loop 2: up to nr columns, panels of B that stay in the first-level cache.
         let mut column = 0;
         while column < self.b.cols() {
@@ -244,20 +244,4 @@ impl Block<'_> {
             }
         }
     }
-}
-
-/// The parts of `even_parts(m, most)` for m > 0, those of one length together: (first row,
-/// length, how many).
-#[inline(always)]
-pub(super) fn strips(m: usize, most: usize) -> [(usize, usize, usize); 2] {
-    // Often one: no division for that.
-    let parts = match m <= most {
-        true => 1,
-        false => m.div_ceil(most),
-    };
-    let (short, longer) = lengths(m, parts);
-    [
-        (0, short + 1, longer),
-        (longer * (short + 1), short, parts - longer),
-    ]
 }

@@ -117,6 +117,12 @@ impl Blocking {
         }
     }
 
+    /// Rows of A in a block where only `depth` of k is gone through at a time: more, if that is less
+    /// than kc.
+    pub(super) fn rows(self, depth: usize) -> usize {
+        self.mc.saturating_mul(self.kc) / depth.max(1)
+    }
+
     fn with_second_level(second_level: usize, mr: usize, nr: usize) -> Self {
         let (kc, third_level) = match nr <= LANES {
             true => (NARROW_DEPTH, THIRD_LEVEL),

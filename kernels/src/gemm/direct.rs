@@ -2,7 +2,6 @@
 //! 1 fall away. Small products are often over before the general way has decided anything.
 
 use super::Blocking;
-use super::block::strips;
 use super::blocking::{
     is_near_panel, prefetches_b, prefetches_c, reads_a_in_place, reads_b_in_place,
 };
@@ -11,6 +10,7 @@ use super::microkernel::Tile;
 use super::product::Product;
 use super::shape::{MAX_ROWS, Shape, reads_parts};
 use crate::LANES;
+use crate::parts::even_runs;
 use crate::simd::Simd;
 
 impl Product<'_> {
@@ -46,7 +46,7 @@ impl Product<'_> {
         } else {
             (self.shape.rows, 2)
         };
-        let strips = strips(self.a.rows(), most);
+        let strips = even_runs(self.a.rows(), most);
         for column in (0..n).step_by(registers * LANES) {
             let columns = (n - column).min(registers * LANES);
             for (first, rows, tiles) in strips {

@@ -36,7 +36,7 @@ impl Kernel for Product<'_> {
             return self.run_directly(s);
         }
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
-        let Blocking { mc, kc, nc } = self.blocking;
+        let Blocking { kc, nc, .. } = self.blocking;
         let longest = self.blocking.depth(m, self.b);
         let direct_b = self.alpha_b == 1.0 && reads_b_in_place(self.shape, m, self.b, longest);
         let beside = self.alpha_b == 1.0 && packs_b_beside(m, self.b, longest);
@@ -46,8 +46,7 @@ impl Kernel for Product<'_> {
         let direct_a =
             !far && self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, kc.min(k));
         let (shape, kc) = cut(self.shape, (unaligned, far), kc, (m, k, n));
-        // Less of k, more rows.
-        let mc = mc.saturating_mul(self.blocking.kc) / kc.min(k).max(1);
+        let mc = self.blocking.rows(kc.min(k));
         let prefetch = prefetches_c(m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 

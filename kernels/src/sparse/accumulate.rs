@@ -5,7 +5,7 @@
 
 use super::BatchColumns;
 use super::batch_columns::{Pair, ROWS};
-use crate::parts::even_parts;
+use crate::parts::{even_parts, even_runs};
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
 
@@ -58,53 +58,44 @@ impl Kernel for Accumulate<'_> {
         if registers == 0 {
             return;
         }
-        // Panels as even as can be: some of `width` registers, the others of one less.
-        let panels = registers.div_ceil(widest::<S>());
-        let width = registers.div_ceil(panels);
-        let longer = registers - panels * (width - 1);
         // 0·∞ would be seen; and one row may be left.
         let pairs = match self.is_finite(s) {
             true => self.inputs.cols() / ROWS,
             false => 0,
         };
         let near = registers * self.inputs.group() <= NEAR;
-        for (g, sample) in self.inputs.groups() {
-            let mut group = Group {
-                g,
-                sample,
-                pairs,
-                first: 0,
-                longer,
-                shorter: panels - longer,
-            };
+        for g in 0..self.inputs.groups() {
             if near {
                 // All panels of a pair, one after the other: how many samples light it is hard
                 // to predict, but not the second time.
+                let [(_, _, longer), (_, width, shorter)] = even_runs(registers, widest::<S>());
+                let panels = Panels {
+                    first: 0,
+                    longer,
+                    shorter,
+                };
                 // SAFETY: the panels are the columns of both matrices.
-                unsafe { self.add_sized(s, width, group) };
+                unsafe { self.add_sized(s, g, pairs, width, panels) };
             } else {
-                (group.longer, group.shorter) = (1, 0);
-                for (first, registers) in even_parts(registers, widest::<S>()) {
-                    group.first = first;
+                for (first, width) in even_parts(registers, widest::<S>()) {
+                    let panel = Panels {
+                        first,
+                        longer: 0,
+                        shorter: 1,
+                    };
                     // SAFETY: the panel is some of the columns of both matrices.
-                    unsafe { self.add_sized(s, registers, group) };
+                    unsafe { self.add_sized(s, g, pairs, width, panel) };
                 }
             }
-            self.add_to_rows(s, (g, sample), pairs);
+            self.add_to_rows(s, g, pairs);
         }
     }
 }
 
-/// What a group of samples is added to.
+/// Panels of columns side by side, from register `first` on: some with a register more, then
+/// the others.
 #[derive(Clone, Copy)]
-struct Group {
-    g: usize,
-    /// Its first sample.
-    sample: usize,
-    /// How many pairs of rows.
-    pairs: usize,
-    /// The first register, and how many panels from there on: wider ones, then such with a
-    /// register less.
+struct Panels {
     first: usize,
     longer: usize,
     shorter: usize,
@@ -135,36 +126,50 @@ impl Accumulate<'_> {
         s.sum(s.add(s.add(a, b), s.add(c, d))) == 0.0
     }
 
-    /// [`Accumulate::add_to_pairs`] for panels of up to `width` registers.
+    /// [`Accumulate::add_to_pairs`] for shorter panels of `width` registers.
     ///
     /// # Safety
     /// - As there; `width` from 1 to [`widest`].
     #[inline(always)]
-    unsafe fn add_sized<S: Simd>(&mut self, s: S, width: usize, group: Group) {
+    unsafe fn add_sized<S: Simd>(
+        &mut self,
+        s: S,
+        g: usize,
+        pairs: usize,
+        width: usize,
+        panels: Panels,
+    ) {
         macro_rules! sizes {
             ($($p:literal $q:literal)*) => {
                 match width {
                     // SAFETY: passed on.
-                    $($p => unsafe { self.add_to_pairs::<S, $p, $q>(s, group) },)*
+                    $($q => unsafe { self.add_to_pairs::<S, $p, $q>(s, g, pairs, panels) },)*
                     other => unreachable!("{other} registers"),
                 }
             };
         }
         if S::REGISTERS >= 32 {
-            sizes!(1 0 2 1 3 2 4 3 5 4 6 5)
+            sizes!(2 1 3 2 4 3 5 4 6 5 7 6)
         } else {
-            sizes!(1 0 2 1)
+            sizes!(2 1 3 2)
         }
     }
 
-    /// What a group adds to some panels, of `P` registers and of `Q`, of pairs of rows.
+    /// What group `g` adds to some panels, of `P` registers and of `Q`, of the first `pairs` of
+    /// rows.
     ///
     /// # Safety
     /// - The panels are some of the columns of both matrices.
     #[inline(always)]
-    unsafe fn add_to_pairs<S: Simd, const P: usize, const Q: usize>(&mut self, s: S, group: Group) {
-        let corner = self.place(group.sample, 0, group.first);
-        for (p, pair) in self.inputs.pairs(group.g).take(group.pairs).enumerate() {
+    unsafe fn add_to_pairs<S: Simd, const P: usize, const Q: usize>(
+        &mut self,
+        s: S,
+        g: usize,
+        pairs: usize,
+        panels: Panels,
+    ) {
+        let corner = self.place(g, 0, panels.first);
+        for (p, pair) in self.inputs.pairs(g).take(pairs).enumerate() {
             if pair.lit == 0 {
                 continue;
             }
@@ -172,11 +177,11 @@ impl Accumulate<'_> {
             // SAFETY: both rows of the target exist, and every sample that is lit; the panels are
             // some of the columns (contract).
             unsafe {
-                for _ in 0..group.longer {
+                for _ in 0..panels.longer {
                     place.add::<S, ROWS, P>(s, pair, 0);
                     place = place.beside(P);
                 }
-                for _ in 0..group.shorter {
+                for _ in 0..panels.shorter {
                     place.add::<S, ROWS, Q>(s, pair, 0);
                     place = place.beside(Q);
                 }
@@ -184,16 +189,16 @@ impl Accumulate<'_> {
         }
     }
 
-    /// What group `g`, whose first sample is `sample`, adds to the rows from pair `first` on, to
-    /// each apart: where it has no other beside it, and where δ is not finite.
+    /// What group `g` adds to the rows from pair `first` on, to each apart: where it has no other
+    /// beside it, and where δ is not finite.
     #[inline(always)]
-    fn add_to_rows<S: Simd>(&mut self, s: S, (g, sample): (usize, usize), first: usize) {
+    fn add_to_rows<S: Simd>(&mut self, s: S, g: usize, first: usize) {
         for (p, pair) in self.inputs.pairs(g).enumerate().skip(first) {
             let rows = ROWS.min(self.inputs.cols() - p * ROWS);
             for r in 0..rows {
                 let lit = pair.lit_in(r);
                 for register in 0..self.target.cols() / LANES {
-                    let place = self.place(sample, p * ROWS + r, register);
+                    let place = self.place(g, p * ROWS + r, register);
                     // SAFETY: this register of a row of the target, and of the samples that are lit.
                     unsafe { place.add::<S, 1, 1>(s, Pair { lit, ..pair }, r) };
                 }
@@ -201,16 +206,17 @@ impl Accumulate<'_> {
         }
     }
 
-    /// Register `first` of a row of the target (< rows), and of scaled for the samples from
-    /// `sample` on (< batch).
+    /// Register `first` of a row of the target (< rows), and of scaled from the first sample of
+    /// group `g` on.
     #[inline(always)]
-    fn place(&mut self, sample: usize, row: usize, first: usize) -> Place {
+    fn place(&mut self, g: usize, row: usize, first: usize) -> Place {
         let corner = Place {
             target: self.target.as_mut_ptr(),
             target_stride: self.target.row_stride(),
             scaled: self.scaled.as_ptr(),
             scaled_stride: self.scaled.row_stride(),
         };
+        let sample = g * self.inputs.group();
         let scaled = corner.scaled.wrapping_add(sample * corner.scaled_stride);
         Place { scaled, ..corner }.below(row).beside(first)
     }

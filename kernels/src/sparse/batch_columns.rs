@@ -122,13 +122,13 @@ impl BatchColumns {
         self.batch
     }
 
-    /// The first sample of each group; sample i of that group is `i` more, and less than
-    /// [`BatchColumns::batch`] if it lights anything.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        (0..self.batch).step_by(self.group).enumerate()
+    /// How many groups of samples there are.
+    pub(super) fn groups(&self) -> usize {
+        self.batch.div_ceil(self.group)
     }
 
-    /// Samples in a group, at most.
+    /// Samples in a group, but for the last, which may have fewer: sample i of group g is
+    /// sample g·group + i of the batch.
     pub(super) fn group(&self) -> usize {
         self.group
     }

@@ -1,10 +1,10 @@
 //! The macrokernel: loops 2 and 1, over the tiles of a block of C.
 
 use super::microkernel::{Columns, Tile, tile_rows, turns};
-use crate::gemm::block::strips;
 use crate::gemm::elements::Elements;
 use crate::gemm::microkernel::Start;
 use crate::gemm::shape::MAX_ROWS;
+use crate::parts::even_runs;
 use crate::simd::Simd;
 use crate::{LANES, MatRef};
 
@@ -43,7 +43,7 @@ impl Block<'_> {
     /// - `packed_a` and `packed_b` hold what is said of them, or places for it.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(&mut self, s: S) {
-        let strips = strips(self.a.rows(), tile_rows::<S>());
+        let strips = even_runs(self.a.rows(), tile_rows::<S>());
         // Loop 2: 16 columns, a panel of B that stays in the first-level cache.
         for column in (0..self.b.cols()).step_by(LANES) {
             // Loop 1: up to mr rows, all about as many.

@@ -32,10 +32,9 @@ impl Kernel for Narrow<'_> {
         let direct_b = product.alpha_b == 1.0 && reads_b_in_place(shape, m, product.b, longest);
         let turning =
             turns::<S>() && product.alpha_b == 1.0 && !direct_b && product.b.row_stride() == 1;
-        // Where k is short, a block of A may have more rows: whole strips. (No division for small
-        // products, which would feel it.)
+        // Whole strips. (No division for small products, which would feel it.)
         let mc = match m > mc {
-            true => mc.max(mc.saturating_mul(kc) / longest.max(1) / shape.rows * shape.rows),
+            true => mc.max(product.blocking.rows(longest) / shape.rows * shape.rows),
             false => mc,
         };
         let prefetch = prefetches_c(m, n, longest);
