@@ -17,20 +17,57 @@ pub(super) struct RankUpdate<'a> {
 }
 
 impl RankUpdate<'_> {
-    /// [`RankUpdate::rows`] of all rows, a panel of `scaled` after the other.
+    /// [`RankUpdate::rows`] of all rows, for a large batch: so many samples at a time that a panel of
+    /// their `scaled` stays in the first-level cache while all rows of W take it.
     ///
     /// # Safety
     /// - `target` is valid for reads and writes of its shape.
     #[inline(always)]
     pub(super) unsafe fn by_panels<S: Simd>(self, s: S) {
-        for (first, samples) in even_parts(self.x.rows(), PANEL) {
-            let part = Self {
-                x: self.x.row_range(first, first + samples),
-                scaled: self.scaled.row_range(first, first + samples),
-                ..self
-            };
-            // SAFETY: passed on; all rows.
-            unsafe { part.rows(s, 0, self.x.cols()) };
+        // SAFETY: passed on.
+        unsafe {
+            match S::REGISTERS < 32 || s.full_width() {
+                true => self.by_panels_of::<S, true>(s),
+                false => self.by_panels_of::<S, false>(s),
+            }
+        }
+    }
+
+    /// [`RankUpdate::by_panels`] in large or small tiles.
+    ///
+    /// # Safety
+    /// - As there.
+    #[inline(always)]
+    unsafe fn by_panels_of<S: Simd, const LARGE: bool>(self, s: S) {
+        let (_, widest) = tile::<S, LARGE>();
+        let (k, registers) = (self.x.cols(), self.scaled.cols() / LANES);
+        let parts = even_parts(self.x.rows(), SAMPLES).map(|(first, samples)| Self {
+            x: self.x.row_range(first, first + samples),
+            scaled: self.scaled.row_range(first, first + samples),
+            ..self
+        });
+        if registers <= widest {
+            for part in parts {
+                // SAFETY: all rows.
+                unsafe { part.rows_by::<S, LARGE>(s, 0, k) };
+            }
+            return;
+        }
+        let mut panel = Panel([0.0; _]);
+        for part in parts {
+            for (first, registers) in even_parts(registers, widest) {
+                let first = first * LANES;
+                let panel = RankUpdate {
+                    x: part.x,
+                    scaled: panel.pack(part.scaled.col_range(first, first + registers * LANES)),
+                    target: Place {
+                        ptr: part.target.ptr.wrapping_add(first),
+                        ..part.target
+                    },
+                };
+                // SAFETY: all rows, of some of the columns.
+                unsafe { panel.rows_by::<S, LARGE>(s, 0, k) };
+            }
         }
     }
 
@@ -89,13 +126,14 @@ impl RankUpdate<'_> {
 ///
 /// Not all the registers there are: a small batch leaves a tile soon, and the next one's loads and
 /// products have to run beside this one's stores. With more than about ten in a row the queue of
-/// stores is full, and they cannot (Zen 4). But where two FMAs start in a cycle, a tile that takes
-/// many samples needs more sums than wait for one another, and fewer loads for each.
+/// stores is full, and they cannot (Zen 4). But where two FMAs start in a cycle, a large tile, that
+/// takes many samples, needs more sums than wait for one another, and fewer loads for each.
 #[inline(always)]
 const fn tile<S: Simd, const LARGE: bool>() -> (usize, usize) {
     match S::REGISTERS >= 32 {
         true if LARGE => (8, 3),
         true => (4, 2),
+        false if LARGE => (2, 3),
         false => (2, 2),
     }
 }
@@ -103,9 +141,30 @@ const fn tile<S: Simd, const LARGE: bool>() -> (usize, usize) {
 /// Samples from which on the stores of a larger tile do not matter.
 const MANY: usize = 32;
 
-/// Samples that update W together, at most: so many rows of a panel of `scaled` stay in the
-/// first-level cache while all rows of W take them.
-const PANEL: usize = 128;
+/// Samples of a panel, at most.
+const SAMPLES: usize = 128;
+
+/// Registers of a panel, at most: those of a tile.
+const WIDEST: usize = 3;
+
+/// Some columns of `scaled`, row after row. Where they lie they are a line or two of each row, which
+/// with rows of 256 or 384 floats meet in a few sets of the first-level cache, and are on as many
+/// pages as there are rows.
+#[repr(align(64))]
+struct Panel([f32; SAMPLES * WIDEST * LANES]);
+
+impl Panel {
+    /// Takes the elements of `from`, which are as many as there is room for at most.
+    #[inline(always)]
+    fn pack(&mut self, from: MatRef<'_>) -> MatRef<'_> {
+        let (rows, cols) = (from.rows(), from.cols());
+        let to = &mut self.0[..rows * cols];
+        for (r, to) in to.chunks_exact_mut(cols).enumerate() {
+            to.copy_from_slice(from.row(r));
+        }
+        MatRef::new(to, rows, cols)
+    }
+}
 
 /// A block of R rows × C registers of `target += xᵀ·scaled`.
 #[derive(Clone, Copy)]
@@ -145,6 +204,8 @@ impl OuterProducts {
             sizes!(1 2 3 4 5 6 7 8; (1 2 3))
         } else if S::REGISTERS >= 32 {
             sizes!(1 2 3 4; (1 2))
+        } else if LARGE {
+            sizes!(1 2; (1 2 3))
         } else {
             sizes!(1 2; (1 2))
         }
@@ -163,16 +224,32 @@ impl OuterProducts {
         }
         let (mut x, mut scaled) = (self.x, self.scaled);
         for _ in 0..self.batch {
-            let mut d = [s.zero(); C];
-            for (j, d) in d.iter_mut().enumerate() {
-                // SAFETY: register j < C of a row of scaled.
-                *d = unsafe { s.load(scaled.add(j * LANES)) };
-            }
-            for (i, row) in acc.iter_mut().enumerate() {
-                // SAFETY: element i < R of a row of x.
-                let a = s.splat(unsafe { *x.add(i) });
-                for (acc, &d) in row.iter_mut().zip(&d) {
-                    *acc = s.fma(a, d, *acc);
+            // The fewer of the two wait in registers: there are none to spare.
+            if R < C {
+                let mut a = [s.zero(); R];
+                for (i, a) in a.iter_mut().enumerate() {
+                    // SAFETY: element i < R of a row of x.
+                    *a = s.splat(unsafe { *x.add(i) });
+                }
+                for j in 0..C {
+                    // SAFETY: register j < C of a row of scaled.
+                    let d = unsafe { s.load(scaled.add(j * LANES)) };
+                    for (row, &a) in acc.iter_mut().zip(&a) {
+                        row[j] = s.fma(a, d, row[j]);
+                    }
+                }
+            } else {
+                let mut d = [s.zero(); C];
+                for (j, d) in d.iter_mut().enumerate() {
+                    // SAFETY: register j < C of a row of scaled.
+                    *d = unsafe { s.load(scaled.add(j * LANES)) };
+                }
+                for (i, row) in acc.iter_mut().enumerate() {
+                    // SAFETY: element i < R of a row of x.
+                    let a = s.splat(unsafe { *x.add(i) });
+                    for (acc, &d) in row.iter_mut().zip(&d) {
+                        *acc = s.fma(a, d, *acc);
+                    }
                 }
             }
             x = x.wrapping_add(self.x_stride);
