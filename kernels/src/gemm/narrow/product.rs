@@ -3,7 +3,9 @@
 use super::block::Block;
 use super::microkernel::{tile_rows, turns};
 use crate::gemm::Blocking;
-use crate::gemm::blocking::{depth_of_few, prefetches_c, reads_a_in_place, reads_b_in_place};
+use crate::gemm::blocking::{
+    depth_of_few, is_on_many_pages, prefetches_c, reads_a_in_place, reads_b_in_place,
+};
 use crate::gemm::microkernel::Start;
 use crate::gemm::pack::{pack_a, pack_panel};
 use crate::gemm::product::{Product, depths, pieces, readable};
@@ -29,7 +31,9 @@ impl Kernel for Narrow<'_> {
         };
         let kc = depth_of_few(shape, kc, m, product.b);
         let longest = depths(k, kc).next().map_or(0, |(_, depth)| depth);
-        let direct_a = product.alpha_a == 1.0 && reads_a_in_place(shape, product.a, longest);
+        let direct_a = product.alpha_a == 1.0
+            && reads_a_in_place(shape, product.a, longest)
+            && !is_on_many_pages(shape, product.a, longest, n);
         let direct_b = product.alpha_b == 1.0 && reads_b_in_place(shape, m, product.b, longest);
         let turning =
             turns::<S>() && product.alpha_b == 1.0 && !direct_b && product.b.row_stride() == 1;
