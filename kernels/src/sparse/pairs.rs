@@ -149,7 +149,7 @@ impl Kernel for Forward<'_> {
         let (batch, n) = (self.y.rows(), self.y.cols());
         let (y, stride) = (self.y.as_mut_ptr(), self.y.row_stride());
         // Two sums for each register of W, which is loaded first, and two inputs.
-        let widest = if S::REGISTERS >= 32 { 9 } else { 2 };
+        let widest = if S::REGISTERS >= 32 { 9 } else { 3 };
         let widest = (tile(s) / self.inputs.band.max(1)).clamp(NARROWEST.min(widest), widest);
         let mut entries = &self.inputs.entries[..];
         for (band, visits) in self
@@ -171,7 +171,7 @@ impl Kernel for Forward<'_> {
                     if S::REGISTERS >= 32 {
                         with_panel!(@match registers, S, pair_panel, (s, place, visits, own, first_band, scale), 1 2 3 4 5 6 7 8 9);
                     } else {
-                        with_panel!(@match registers, S, pair_panel, (s, place, visits, own, first_band, scale), 1 2);
+                        with_panel!(@match registers, S, pair_panel, (s, place, visits, own, first_band, scale), 1 2 3);
                     }
                 }
             }
