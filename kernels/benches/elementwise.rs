@@ -1,7 +1,7 @@
 //! Activations and their derivatives, and the functions below them, element by element:
 //!
 //! ```text
-//! cargo bench -p fanin-kernels --bench elementwise
+//! cargo bench -p fanin-kernels-benches --bench elementwise
 //! ```
 //!
 //! 100 × 400 elements, as the first layer of a small classifier has: within the second-level
@@ -9,18 +9,13 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fanin_kernels::math::{self, Function};
-use fanin_kernels::{Activation, AlignedBuffer, Isa, MatMut, MatRef, activation};
+use fanin_kernels::{Activation, AlignedBuffer, MatMut, MatRef, activation};
+use fanin_kernels_benches::vector_instruction_sets;
 use std::hint::black_box;
 use std::time::Duration;
 
 const ROWS: usize = 100;
 const COLS: usize = 400;
-
-/// Those with vector registers. Portable code, often a call for each multiply-add, would
-/// take minutes.
-fn instruction_sets() -> impl Iterator<Item = Isa> {
-    Isa::available().filter(|isa| isa.name() != "portable")
-}
 
 /// Numbers from −4 to 4: where these functions have to work.
 fn numbers() -> AlignedBuffer {
@@ -40,7 +35,7 @@ fn zeros() -> AlignedBuffer {
 
 fn activations(criterion: &mut Criterion) {
     let (z, mut y, mut delta) = (numbers(), zeros(), zeros());
-    for isa in instruction_sets() {
+    for isa in vector_instruction_sets() {
         let mut group = criterion.benchmark_group(format!("activation {}", isa.name()));
         group.throughput(Throughput::Elements((ROWS * COLS) as u64));
         for f in Activation::ALL {
@@ -69,7 +64,7 @@ fn functions(criterion: &mut Criterion) {
     let (x, mut y) = (numbers(), zeros());
     // Logarithms of what has none are no measure: from 0.01 to 8.01.
     let positive: Vec<f32> = x.iter().map(|x| x + 4.01).collect();
-    for isa in instruction_sets() {
+    for isa in vector_instruction_sets() {
         let mut group = criterion.benchmark_group(format!("function {}", isa.name()));
         group.throughput(Throughput::Elements((ROWS * COLS) as u64));
         for f in Function::ALL {

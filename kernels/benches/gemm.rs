@@ -1,13 +1,14 @@
 //! GEMM against the crates `gemm` and `matrixmultiply`, on one thread; throughput in FLOP/s.
 //!
 //! ```text
-//! cargo bench -p fanin-kernels --bench gemm
+//! cargo bench -p fanin-kernels-benches --bench gemm
 //! ```
 //!
 //! The first group is what the core can do at most: multiply-adds and nothing else.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use fanin_kernels::{Gemm, Isa, MatMut, MatRef, peak};
+use fanin_kernels::{Gemm, MatMut, MatRef, peak};
+use fanin_kernels_benches::vector_instruction_sets;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -94,16 +95,10 @@ const SHAPES: [Shape; 13] = [
     Shape::input_gradient(32, 62, 156),
 ];
 
-/// Those with vector registers. Portable code, often a call for each multiply-add, would
-/// take minutes.
-fn instruction_sets() -> impl Iterator<Item = Isa> {
-    Isa::available().filter(|isa| isa.name() != "portable")
-}
-
 fn peak(criterion: &mut Criterion) {
     const ROUNDS: u64 = 100_000;
     let mut group = criterion.benchmark_group("peak");
-    for isa in instruction_sets() {
+    for isa in vector_instruction_sets() {
         let (flops, _) = peak::fma_chains(isa, ROUNDS);
         group.throughput(Throughput::Elements(flops as u64));
         group.bench_function(isa.name(), |bencher| {
@@ -121,7 +116,7 @@ fn gemm(criterion: &mut Criterion) {
         let (a, b, mut c) = (ramp(m * k), ramp(k * n), vec![0.0; m * n]);
         let mut group = criterion.benchmark_group(shape.name());
         group.throughput(Throughput::Elements((2 * m * k * n) as u64));
-        for isa in instruction_sets() {
+        for isa in vector_instruction_sets() {
             let mut gemm = match Gemm::new(isa) {
                 Ok(gemm) => gemm,
                 Err(error) => panic!("no memory for the packed matrices: {error}"),
