@@ -53,13 +53,13 @@ impl RankUpdate<'_> {
             }
             return;
         }
-        let mut panel = Panel([0.0; _]);
+        let mut room = Panel([0.0; _]);
         for part in parts {
             for (first, registers) in even_parts(registers, widest) {
                 let first = first * LANES;
                 let panel = RankUpdate {
                     x: part.x,
-                    scaled: panel.pack(part.scaled.col_range(first, first + registers * LANES)),
+                    scaled: room.pack(part.scaled.col_range(first, first + registers * LANES)),
                     target: Place {
                         ptr: part.target.ptr.wrapping_add(first),
                         ..part.target
