@@ -307,6 +307,13 @@ pub(super) fn prefetches_c(m: usize, n: usize, depth: usize) -> bool {
 mod tests {
     use super::*;
 
+    /// Tiles of AVX2, and narrow ones of AVX-512.
+    const LOW: Shape = Shape {
+        rows: 6,
+        registers: 1,
+    };
+    const HIGH_TILES: Shape = Shape { rows: 14, ..LOW };
+
     #[test]
     fn strides_of_large_powers_of_two_are_crowded() {
         // 8 lines fit wherever they are; 14 rows of 1,024 floats meet in one set.
@@ -327,10 +334,6 @@ mod tests {
 
     #[test]
     fn few_rows_go_through_what_stays_near() {
-        let low = Shape {
-            rows: 6,
-            registers: 1,
-        };
         let numbers = [0.0; 8];
         let depth = |shape, m, stride| {
             let b = MatRef::with_strides(&numbers, 1, 8, stride, 1);
@@ -338,42 +341,36 @@ mod tests {
         };
         // One strip, and many; high tiles; columns.
         for m in [6, 49] {
-            assert_eq!(depth(low, m, 390), 1024);
+            assert_eq!(depth(LOW, m, 390), 1024);
         }
-        let high = Shape { rows: 14, ..low };
-        assert_eq!(depth(high, 20, 390), 1024);
+        assert_eq!(depth(HIGH_TILES, 20, 390), 1024);
         let columns = MatRef::with_strides(&numbers, 8, 1, 1, 8);
-        assert_eq!(depth_of_few(low, 1024, 10, columns), 1024);
+        assert_eq!(depth_of_few(LOW, 1024, 10, columns), 1024);
         // 40 pages are 105 rows of 390; 192 rows of 156 are 30; rows of several pages.
         assert_eq!(
-            [390, 156, 100_000].map(|n| depth(low, 10, n)),
+            [390, 156, 100_000].map(|n| depth(LOW, 10, n)),
             [105, 192, 25]
         );
-        assert_eq!(depth_of_few(low, 50, 10, MatRef::new(&numbers, 2, 4)), 50);
+        assert_eq!(depth_of_few(LOW, 50, 10, MatRef::new(&numbers, 2, 4)), 50);
         // An address many times; a stride that is never taken.
-        assert_eq!([0, usize::MAX].map(|n| depth(low, 10, n)), [192, 25]);
+        assert_eq!([0, usize::MAX].map(|n| depth(LOW, 10, n)), [192, 25]);
     }
 
     #[test]
     fn a_on_many_pages_is_packed_for_many_columns() {
-        let low = Shape {
-            rows: 6,
-            registers: 1,
-        };
         let numbers = [0.0; 8];
         let many = |shape, [row, col]: [usize; 2], depth, n| {
             let a = MatRef::with_strides(&numbers, 1, 1, row, col);
             is_on_many_pages(shape, a, depth, n)
         };
         // 76 pages, 20,000 of them by 264 columns.
-        assert!(many(low, [1, 784], 100, 264) && !many(low, [1, 784], 100, 263));
+        assert!(many(LOW, [1, 784], 100, 264) && !many(LOW, [1, 784], 100, 263));
         // 500 pages, but few columns.
-        assert!(many(low, [1, 1024], 500, 128) && !many(low, [1, 1024], 500, 127));
+        assert!(many(LOW, [1, 1024], 500, 128) && !many(LOW, [1, 1024], 500, 127));
         // 40 pages; rows; high tiles.
-        assert!(!many(low, [1, 1024], 40, 10_000));
-        assert!(!many(low, [784, 1], 100, 264));
-        let high = Shape { rows: 14, ..low };
-        assert!(!many(high, [1, 784], 100, 264));
+        assert!(!many(LOW, [1, 1024], 40, 10_000));
+        assert!(!many(LOW, [784, 1], 100, 264));
+        assert!(!many(HIGH_TILES, [1, 784], 100, 264));
     }
 
     #[test]
