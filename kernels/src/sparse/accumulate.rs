@@ -170,7 +170,7 @@ impl Accumulate<'_> {
     ) {
         let corner = self.place(g, 0, panels.first);
         for (p, pair) in self.inputs.pairs(g).take(pairs).enumerate() {
-            if pair.lit == 0 {
+            if pair.lit == [0; ROWS] {
                 continue;
             }
             let mut place = corner.below(p * ROWS);
@@ -178,11 +178,11 @@ impl Accumulate<'_> {
             // some of the columns (contract).
             unsafe {
                 for _ in 0..panels.longer {
-                    place.add::<S, ROWS, P>(s, pair, 0);
+                    place.add::<S, ROWS, P>(s, pair, [0, 1]);
                     place = place.beside(P);
                 }
                 for _ in 0..panels.shorter {
-                    place.add::<S, ROWS, Q>(s, pair, 0);
+                    place.add::<S, ROWS, Q>(s, pair, [0, 1]);
                     place = place.beside(Q);
                 }
             }
@@ -196,11 +196,10 @@ impl Accumulate<'_> {
         for (p, pair) in self.inputs.pairs(g).enumerate().skip(first) {
             let rows = ROWS.min(self.inputs.cols() - p * ROWS);
             for r in 0..rows {
-                let lit = pair.lit_in(r);
                 for register in 0..self.target.cols() / LANES {
                     let place = self.place(g, p * ROWS + r, register);
                     // SAFETY: this register of a row of the target, and of the samples that are lit.
-                    unsafe { place.add::<S, 1, 1>(s, Pair { lit, ..pair }, r) };
+                    unsafe { place.add::<S, 1, 1>(s, pair, [r]) };
                 }
             }
         }
@@ -251,8 +250,7 @@ impl Place {
         }
     }
 
-    /// Adds what the samples of `pair` that are lit give in its columns from `column` on to `R`
-    /// rows.
+    /// Adds to `R` rows what the samples give that light one of these `columns` of a pair.
     ///
     /// # Safety
     /// - `target` is valid for reads and writes of `R` rows of 16·`P` floats, `scaled` for reads
@@ -263,7 +261,7 @@ impl Place {
         self,
         s: S,
         pair: Pair<'_>,
-        column: usize,
+        columns: [usize; R],
     ) {
         let mut acc = [[s.zero(); P]; R];
         for (r, row) in acc.iter_mut().enumerate() {
@@ -272,15 +270,17 @@ impl Place {
                 *acc = unsafe { s.load(self.target.add(r * self.target_stride + j * LANES)) };
             }
         }
-        let mut lit = pair.lit;
+        let mut lit = columns
+            .iter()
+            .fold(0, |lit, &column| lit | pair.lit[column]);
         while lit != 0 {
             let sample = lit.trailing_zeros() as usize;
             lit &= lit - 1;
             let mut x = [s.zero(); R];
-            for (r, x) in x.iter_mut().enumerate() {
+            for (x, &column) in x.iter_mut().zip(&columns) {
                 // SAFETY: a sample of the group (contract).
                 let bytes = unsafe { pair.bytes.get_unchecked(sample) };
-                *x = s.splat(pair.values[usize::from(bytes[column + r])]);
+                *x = s.splat(pair.values[usize::from(bytes[column])]);
             }
             for j in 0..P {
                 // SAFETY: register j < P of a sample's row of scaled (contract).

@@ -24,11 +24,14 @@ pub struct BatchColumns {
     batch: usize,
     /// Samples in a group, but for the last; 1 to [`GROUP`].
     group: usize,
-    /// `lit[g·pairs + p]` has a bit for each sample of group g that lights a column of pair p.
+    /// `lit[(g·pairs + p)·ROWS + r]` has a bit for each sample of group g that lights column r of
+    /// pair p.
     lit: Vec<u64>,
-    /// `bytes[((g·pairs + p)·group + i)·ROWS + r]` is that of sample i of group g in column
-    /// p·ROWS + r.
+    /// `bytes[((g·pairs + p) << shift | i)·ROWS + r]` is that of sample i of group g in column r of
+    /// pair p.
     bytes: Vec<u8>,
+    /// So that a pair has room for a group.
+    shift: u32,
     /// What each byte stands for.
     values: [f32; 256],
 }
@@ -41,6 +44,7 @@ impl Default for BatchColumns {
             group: 1,
             lit: Vec::new(),
             bytes: Vec::new(),
+            shift: 0,
             values: [0.0; 256],
         }
     }
@@ -49,20 +53,12 @@ impl Default for BatchColumns {
 /// What a group of samples has in a pair of columns.
 #[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
-    /// A bit for each sample that lights one of them; bits from the number of samples on are 0.
-    pub lit: u64,
+    /// A bit for each sample that lights the column; bits from the number of samples on are 0.
+    pub lit: [u64; ROWS],
     /// The bytes of each sample of the group (of as many as `lit` has bits set for at least).
     pub bytes: &'a [[u8; ROWS]],
     /// What each byte stands for.
     pub values: &'a [f32; 256],
-}
-
-impl Pair<'_> {
-    /// The samples that light column `r` of the pair.
-    pub fn lit_in(&self, r: usize) -> u64 {
-        let samples = (0..u64::BITS).zip(self.bytes);
-        samples.fold(0, |lit, (i, bytes)| lit | u64::from(bytes[r] != 0) << i)
-    }
 }
 
 impl BatchColumns {
@@ -73,9 +69,9 @@ impl BatchColumns {
     pub fn with_capacity(inputs: &SparseBytes, batch: usize) -> Result<Self, TryReserveError> {
         let mut columns = Self::default();
         let (groups, group) = groups(batch);
-        let lit = groups.saturating_mul(inputs.cols().div_ceil(ROWS));
+        let lit = groups.saturating_mul(inputs.cols().next_multiple_of(ROWS));
         columns.lit.try_reserve_exact(lit)?;
-        let bytes = lit.saturating_mul(group * ROWS);
+        let bytes = lit.saturating_mul(group.next_power_of_two());
         columns.bytes.try_reserve_exact(bytes)?;
         Ok(columns)
     }
@@ -92,20 +88,21 @@ impl BatchColumns {
         self.values[0] = 0.0;
         let (groups, group) = groups(batch.len());
         self.group = group;
-        let pairs = self.cols.div_ceil(ROWS);
+        self.shift = group.next_power_of_two().trailing_zeros();
+        let cols = self.cols.next_multiple_of(ROWS);
         self.lit.clear();
-        self.lit.resize(groups * pairs, 0);
+        self.lit.resize(groups * cols, 0);
         self.bytes.clear();
-        self.bytes.resize(groups * pairs * group * ROWS, 0);
-        let lit = self.lit.chunks_exact_mut(pairs.max(1));
-        let bytes = self.bytes.chunks_exact_mut((pairs * group * ROWS).max(1));
+        self.bytes.resize((groups * cols) << self.shift, 0);
+        let lit = self.lit.chunks_exact_mut(cols.max(1));
+        let bytes = self.bytes.chunks_exact_mut((cols << self.shift).max(1));
         for ((rows, lit), bytes) in batch.chunks(group).zip(lit).zip(bytes) {
-            let bytes = bytes.as_chunks_mut::<ROWS>().0;
             for (i, &row) in rows.iter().enumerate() {
+                let (bytes, bit) = (&mut bytes[i * ROWS..], 1 << i);
                 for (column, byte) in inputs.row(row as usize) {
-                    let (p, r) = (column / ROWS, column % ROWS);
-                    bytes[p * group + i][r] = byte;
-                    lit[p] |= 1 << i;
+                    bytes[((column / ROWS * ROWS) << self.shift) + column % ROWS] = byte;
+                    // A word for each column: one for a pair would wait for the column before.
+                    lit[column] |= bit;
                 }
             }
         }
@@ -133,16 +130,15 @@ impl BatchColumns {
         self.group
     }
 
-    /// The pairs of columns in group `g`, of which the last may have one column only.
+    /// The pairs of columns in group `g`; of an odd number the last has one that nobody lights.
     #[inline(always)]
     pub(super) fn pairs(&self, g: usize) -> impl Iterator<Item = Pair<'_>> {
-        let pairs = self.cols.div_ceil(ROWS);
-        let range = g * pairs..(g + 1) * pairs;
-        let slots = range.start * self.group * ROWS..range.end * self.group * ROWS;
-        let bytes = self.bytes[slots].as_chunks::<ROWS>().0;
-        let bytes = bytes.chunks_exact(self.group);
+        let cols = self.cols.next_multiple_of(ROWS);
+        let range = g * cols..(g + 1) * cols;
+        let bytes = &self.bytes[range.start << self.shift..range.end << self.shift];
+        let bytes = bytes.as_chunks::<ROWS>().0.chunks_exact(1 << self.shift);
         let values = &self.values;
-        let pairs = self.lit[range].iter().zip(bytes);
+        let pairs = self.lit[range].as_chunks::<ROWS>().0.iter().zip(bytes);
         pairs.map(move |(&lit, bytes)| Pair { lit, bytes, values })
     }
 }
