@@ -333,6 +333,7 @@ fn network(layers: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::timing::Spread;
 
     #[test]
     fn tables_are_aligned_markdown() {
@@ -364,5 +365,32 @@ mod tests {
         ] {
             assert_eq!(micros(seconds), expected);
         }
+    }
+    #[test]
+    fn a_line_for_each_sweep() {
+        let one = SweepLine {
+            layers: vec![784, 10],
+            steps: 100,
+            runs: 64,
+            threads: 1,
+            seconds: Spread::of(&[0.5, 0.5, 0.5]).unwrap(),
+            runs_per_second: 128.0,
+            training_seconds: 0.00675,
+            overhead_seconds: 0.001,
+            share_of_ideal: None,
+        };
+        let two = SweepLine {
+            threads: 2,
+            runs_per_second: 243.24,
+            share_of_ideal: Some(0.95),
+            ..one.clone()
+        };
+        let expected = "\
+| network | steps | threads | runs | runs/s | spread | ms training | ms beside | of ideal |
+| :------ | ----: | ------: | ---: | -----: | -----: | ----------: | --------: | -------: |
+| 784-10  |   100 |       1 |   64 |  128.0 |  0.0 % |        6.75 |      1.00 |        — |
+| 784-10  |   100 |       2 |   64 |  243.2 |  0.0 % |        6.75 |      1.00 |   95.0 % |
+";
+        assert_eq!(sweep(&[one, two]).text(), expected);
     }
 }
