@@ -5,8 +5,7 @@ use fanin::{Error, InputPath, Samples, TrainConfig, Trainer};
 
 fn main() -> Result<(), Error> {
     let mnist = Dataset::open("mnist")?;
-    let train = Samples::from_split(&mnist.train, 5_000..60_000, InputPath::Auto)?;
-    let test = Samples::from_split(&mnist.test, 0..10_000, InputPath::Auto)?;
+    let (train, test) = Samples::from_dataset(&mnist, 5_000, InputPath::Auto)?;
     let mut trainer = Trainer::new(TrainConfig::default(), &train, &test)?;
     let run = trainer.run(&mut ());
     for e in &run.evals {

@@ -153,7 +153,7 @@ impl Plan {
     /// All training and all test samples.
     fn samples(&self) -> Result<[Samples; 2], Error> {
         let data = Dataset::open(&self.data)?;
-        let all = |split| Samples::from_split(split, 0..split.len(), InputPath::Auto);
-        Ok([all(&data.train)?, all(&data.test)?])
+        let (train, test) = Samples::from_dataset(&data, 0, InputPath::Auto)?;
+        Ok([train, test])
     }
 }

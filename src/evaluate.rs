@@ -20,7 +20,7 @@ use whole::Whole;
 
 /// Samples that go through the network together: enough to reuse W from the cache, few
 /// enough that the activations stay there too.
-const BLOCK: usize = 120;
+pub(crate) const BLOCK: usize = 120;
 
 /// The memory of an evaluation, planned once.
 pub struct Evaluator {

@@ -8,8 +8,7 @@
 //!
 //! # fn main() -> Result<(), fanin::Error> {
 //! let mnist = Dataset::open("mnist")?;
-//! let train = Samples::from_split(&mnist.train, 5_000..60_000, InputPath::Auto)?;
-//! let test = Samples::from_split(&mnist.test, 0..10_000, InputPath::Auto)?;
+//! let (train, test) = Samples::from_dataset(&mnist, 5_000, InputPath::Auto)?;
 //! let config = TrainConfig { seed: 7, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(config, &train, &test)?;
 //! let run = trainer.run(&mut ());

@@ -206,6 +206,33 @@ impl Samples {
         Self::from_bytes(bytes, pixels, &split.labels()[range], path)
     }
 
+    /// The samples of a data set: those to train on, without the first `hold_out`, and those to
+    /// test on, with what evaluations need of them. Made side by side.
+    ///
+    /// # Errors
+    /// As [`Samples::from_bytes`].
+    pub fn from_dataset(
+        dataset: &crate::data::Dataset,
+        hold_out: usize,
+        path: InputPath,
+    ) -> Result<(Self, Self), SamplesError> {
+        let (train, test) = (&dataset.train, &dataset.test);
+        let to_test_on = || {
+            let test = Self::from_split(test, 0..test.len(), path)?;
+            // Where there is no memory for it, whoever evaluates says so.
+            let _ = test.in_blocks(crate::evaluate::BLOCK);
+            Ok(test)
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(to_test_on);
+            let train = Self::from_split(train, hold_out.min(train.len())..train.len(), path);
+            match other.join() {
+                Ok(test) => Ok((train?, test?)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.len

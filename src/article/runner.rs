@@ -309,17 +309,17 @@ struct Data {
 
 impl Data {
     fn new(data: &Dataset) -> Result<Self, Error> {
-        let path = InputPath::Auto;
         let first = HOLD_OUT.min(data.train.len() / 2);
         let train = first..data.train.len();
         let test = 0..data.test.len();
+        let (all_train, all_test) = Samples::from_dataset(data, first, InputPath::Auto)?;
         Ok(Self {
             low_train: digits(&data.train, train.clone(), 0..=4)?,
             low_test: digits(&data.test, test.clone(), 0..=4)?,
-            high_train: digits(&data.train, train.clone(), 5..=9)?,
-            high_test: digits(&data.test, test.clone(), 5..=9)?,
-            train: Samples::from_split(&data.train, train, path)?,
-            test: Samples::from_split(&data.test, test, path)?,
+            high_train: digits(&data.train, train, 5..=9)?,
+            high_test: digits(&data.test, test, 5..=9)?,
+            train: all_train,
+            test: all_test,
         })
     }
 }

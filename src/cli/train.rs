@@ -193,9 +193,8 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
         );
         return Err(Failure::Message(USAGE, message));
     }
-    let train = Samples::from_split(&dataset.train, args.hold_out..images, args.input);
-    let test = Samples::from_split(&dataset.test, 0..dataset.test.len(), args.input);
-    let (train, test) = (train.map_err(Error::from)?, test.map_err(Error::from)?);
+    let samples = Samples::from_dataset(&dataset, args.hold_out, args.input);
+    let (train, test) = samples.map_err(Error::from)?;
     drop(dataset);
     let mut progress = Progress::new(config.steps, args.json, &signals);
     let mut trainer = Trainer::observed(config.clone(), &train, &test, isa, &mut progress)?;

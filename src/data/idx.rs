@@ -301,23 +301,26 @@ impl<R: Read> Reader<R> {
         let mut data = Vec::new();
         while data.len() < len {
             let start = data.len();
-            let step = (len - start).min(start.max(CHUNK));
-            data.try_reserve_exact(step)
-                .map_err(|_| IdxError::OutOfMemory {
-                    bytes: start + step,
-                })?;
-            data.resize(start + step, 0);
-            for piece in data[start..].chunks_mut(CHUNK) {
-                let filled = self.source.fill(piece, at)?;
-                at += filled as u64;
-                if filled < piece.len() {
-                    return Err(IdxError::Truncated {
-                        expected,
-                        found: at,
-                    });
-                }
-                hasher.update(piece);
+            if start == data.capacity() {
+                let step = (len - start).min(start.max(CHUNK));
+                data.try_reserve_exact(step)
+                    .map_err(|_| IdxError::OutOfMemory {
+                        bytes: start + step,
+                    })?;
             }
+            // Zeroed piece by piece, to be in the cache when it is filled.
+            let end = len.min(data.capacity()).min(start + CHUNK);
+            data.resize(end, 0);
+            let piece = &mut data[start..];
+            let filled = self.source.fill(piece, at)?;
+            at += filled as u64;
+            if filled < piece.len() {
+                return Err(IdxError::Truncated {
+                    expected,
+                    found: at,
+                });
+            }
+            hasher.update(piece);
         }
         self.source.finish(expected)?;
         check_labels(kind, &data)?;

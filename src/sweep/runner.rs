@@ -36,13 +36,12 @@ impl SweepData {
     /// # Errors
     /// If there is no memory for them.
     pub fn new(dataset: &Dataset, name: &str, hold_out: usize) -> Result<Self, Error> {
-        let path = InputPath::Auto;
-        let (train, test) = (dataset.train.len(), dataset.test.len());
+        let (train, test) = Samples::from_dataset(dataset, hold_out, InputPath::Auto)?;
         Ok(Self {
             name: name.to_owned(),
             hold_out,
-            train: Samples::from_split(&dataset.train, hold_out.min(train)..train, path)?,
-            test: Samples::from_split(&dataset.test, 0..test, path)?,
+            train,
+            test,
         })
     }
 
