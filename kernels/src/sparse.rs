@@ -45,7 +45,7 @@ pub use pairs::{SamplePairs, forward_pairs};
 /// columns: the parts of W that a forward pass goes through one after the other.
 ///
 /// Invariants: `bounds` ascends from 0 to `entries.len()`; the columns within a row ascend,
-/// and are < `cols`.
+/// and are < `cols`; a band has at most [`WIDEST_BAND`].
 #[derive(Clone, Debug, Default)]
 pub struct SparseBytes {
     cols: usize,
@@ -53,16 +53,19 @@ pub struct SparseBytes {
     band: usize,
     /// `bounds[r·bands + i]..bounds[r·bands + i + 1]` are the entries of row r in band i.
     bounds: Vec<usize>,
-    /// 256·column + byte.
-    entries: Vec<u32>,
+    /// 256·(column − the first one of its band) + byte.
+    entries: Vec<u16>,
 }
 
 /// The most columns in a band, where there are not too many. A few registers of so many rows of W
 /// stay in the first-level cache.
 const BAND: usize = 128;
 
-/// The most bands: each costs a word for each row.
+/// The most bands, if they are not too wide then: each costs a word for each row.
 const MOST_BANDS: usize = 16;
+
+/// The most columns in any band: an entry has a byte for them.
+const WIDEST_BAND: usize = 256;
 
 /// How many bytes are not 0.
 fn count(bytes: &[u8]) -> usize {
@@ -72,7 +75,7 @@ fn count(bytes: &[u8]) -> usize {
         .sum()
 }
 
-/// The column and the byte of an entry.
+/// The column (of the inputs, or of a band) and the byte of an entry.
 #[inline(always)]
 fn parts(entry: u32) -> (usize, u8) {
     ((entry >> 8) as usize, (entry & 0xFF) as u8)
@@ -88,6 +91,7 @@ impl SparseBytes {
         }
         // As even as can be.
         let bands = cols.div_ceil(BAND).min(MOST_BANDS);
+        let bands = bands.max(cols.div_ceil(WIDEST_BAND));
         let band = cols.div_ceil(bands);
         let stored = count(dense);
         let mut bounds = Vec::with_capacity(dense.len() / cols * cols.div_ceil(band) + 1);
@@ -98,20 +102,20 @@ impl SparseBytes {
         let mut entries = vec![0; stored + 1];
         let mut length = 0;
         for row in dense.chunks_exact(cols) {
-            let mut column = 0u32;
             for bytes in row.chunks(band) {
+                let mut column = 0;
                 let (words, rest) = bytes.as_chunks::<8>();
                 let words = words
                     .iter()
                     .map(|word| (u64::from_ne_bytes(*word) != 0, &word[..]));
                 for (lit, word) in words.chain([(true, rest)]) {
                     if lit {
-                        for (&byte, column) in word.iter().zip(column..) {
-                            entries[length] = column << 8 | u32::from(byte);
+                        for (i, &byte) in word.iter().enumerate() {
+                            entries[length] = ((column + i) << 8) as u16 | u16::from(byte);
                             length += usize::from(byte != 0);
                         }
                     }
-                    column += word.len() as u32;
+                    column += word.len();
                 }
                 bounds.push(length);
             }
@@ -155,10 +159,24 @@ impl SparseBytes {
     /// # Panics
     /// If there is no such row.
     #[inline]
-    pub fn row(&self, r: usize) -> impl ExactSizeIterator<Item = (usize, u8)> {
-        self.entries[self.range(r)]
-            .iter()
-            .map(|&entry| parts(entry))
+    pub fn row(&self, r: usize) -> impl Iterator<Item = (usize, u8)> {
+        (0..self.bands()).flat_map(move |band| {
+            let entries = self.list(r, band).iter();
+            entries.map(move |&entry| {
+                let (column, byte) = parts(entry.into());
+                (band * self.band + column, byte)
+            })
+        })
+    }
+
+    /// The entries of row `r` in a band.
+    ///
+    /// # Panics
+    /// If there is no such row, or no such band.
+    #[inline(always)]
+    fn list(&self, r: usize, band: usize) -> &[u16] {
+        let at = r * self.bands() + band;
+        &self.entries[self.bounds[at]..self.bounds[at + 1]]
     }
 
     /// The most entries that a row has.
@@ -217,7 +235,7 @@ impl Kernel for Prefetch<'_> {
             if row >= self.inputs.rows() {
                 continue;
             }
-            for line in self.inputs.entries[self.inputs.range(row)].chunks(LINE / 4) {
+            for line in self.inputs.entries[self.inputs.range(row)].chunks(LINE / 2) {
                 s.prefetch(line.as_ptr());
             }
         }

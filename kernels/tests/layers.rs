@@ -170,8 +170,16 @@ fn sparse_forward_is_the_chain_without_zeros() {
     // Kept from batch to batch.
     let mut rows_of = BatchRows::default();
     for isa in Isa::available() {
-        // 3,000 columns: more than there are bands of the usual width.
-        for (cols, widest) in [(1, 912), (2, 912), (70, 912), (784, 464), (3000, 80)] {
+        // 3,000 columns: more than there are bands of the usual width. 5,000: more than would fit
+        // into so many bands.
+        for (cols, widest) in [
+            (1, 912),
+            (2, 912),
+            (70, 912),
+            (784, 464),
+            (3000, 80),
+            (5000, 16),
+        ] {
             let bytes = images(&mut numbers, 20, cols);
             let inputs = SparseBytes::from_dense(&bytes, cols).unwrap();
             for n in [16, 32, 80, 96, 112, 208, 224, 400, 448, 464, 912] {

@@ -1,6 +1,6 @@
 //! The pixels of a batch, in the order in which an update goes through W.
 
-use super::SparseBytes;
+use super::{SparseBytes, parts};
 use std::collections::TryReserveError;
 
 /// The most samples of which an update takes what they light, before it goes on to the next
@@ -99,10 +99,14 @@ impl BatchColumns {
         for ((rows, lit), bytes) in batch.chunks(group).zip(lit).zip(bytes) {
             for (i, &row) in rows.iter().enumerate() {
                 let (bytes, bit) = (&mut bytes[i * ROWS..], 1 << i);
-                for (column, byte) in inputs.row(row as usize) {
-                    bytes[((column / ROWS * ROWS) << self.shift) + column % ROWS] = byte;
-                    // A word for each column: one for a pair would wait for the column before.
-                    lit[column] |= bit;
+                for band in 0..inputs.bands() {
+                    for &entry in inputs.list(row as usize, band) {
+                        let (column, byte) = parts(entry.into());
+                        let column = band * inputs.band + column;
+                        bytes[((column / ROWS * ROWS) << self.shift) + column % ROWS] = byte;
+                        // A word for each column: one for a pair would wait for the column before.
+                        lit[column] |= bit;
+                    }
                 }
             }
         }

@@ -22,7 +22,7 @@ const CHUNK: usize = 16;
 /// batch seen.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRows {
-    /// As in [`SparseBytes`]; followed by some that mean nothing.
+    /// 256·column + byte; followed by some that mean nothing.
     entries: Vec<u32>,
     visits: Vec<Visit>,
     blocks: Vec<Block>,
@@ -107,17 +107,22 @@ impl BatchRows {
         for (g, group) in batch.chunks(GROUP).enumerate() {
             for band in (0..inputs.bands()).step_by(joined.max(1)) {
                 for (sample, &row) in (g * GROUP..).zip(group) {
-                    let at = row as usize * inputs.bands() + band;
-                    let (from, to) = (inputs.bounds[at], inputs.bounds[at + joined]);
+                    let from = end;
+                    for band in band..band + joined {
+                        let at = row as usize * inputs.bands() + band;
+                        let (from, to) = (inputs.bounds[at], inputs.bounds[at + 1]);
+                        let list = &inputs.entries[from..];
+                        let first = (band * inputs.band) as u32;
+                        copy(&mut self.entries[end..], list, to - from, first);
+                        end += to - from;
+                    }
                     // The first visit begins the sums: it takes place in any case.
-                    if from == to && band > 0 {
+                    if end == from && band > 0 {
                         continue;
                     }
-                    copy(&mut self.entries[end..], &inputs.entries[from..], to - from);
-                    end += to - from;
                     self.visits.push(Visit {
                         sample: sample as u32,
-                        entries: (to - from) as u32,
+                        entries: (end - from) as u32,
                     });
                 }
                 self.blocks.push(Block {
@@ -168,17 +173,25 @@ pub(super) fn stored(inputs: &SparseBytes, batch: &[u32]) -> usize {
     batch.iter().map(|&r| inputs.range(r as usize).len()).sum()
 }
 
-/// Copies the first `n` of `from`, and perhaps some more behind them: by whole chunks, where
-/// there are, for the lists are short.
+/// Copies the first `n` of `from`, entries of a band that begins at column `first`, and perhaps
+/// some more behind them: by whole chunks, where there are, for the lists are short.
 #[inline(always)]
-fn copy(to: &mut [u32], from: &[u32], n: usize) {
+fn copy(to: &mut [u32], from: &[u16], n: usize, first: u32) {
+    let entry = |entry: u16| (first << 8).wrapping_add(entry.into());
     let whole = n.div_ceil(CHUNK) * CHUNK;
     if from.len() < whole {
-        to[..n].copy_from_slice(&from[..n]);
+        for (to, &from) in to[..n].iter_mut().zip(&from[..n]) {
+            *to = entry(from);
+        }
         return;
     }
-    let chunks = from[..whole].chunks_exact(CHUNK);
-    for (to, from) in to[..whole].chunks_exact_mut(CHUNK).zip(chunks) {
-        to.copy_from_slice(from);
+    let chunks = from[..whole].as_chunks::<CHUNK>().0;
+    for (to, from) in to[..whole]
+        .as_chunks_mut::<CHUNK>()
+        .0
+        .iter_mut()
+        .zip(chunks)
+    {
+        *to = from.map(entry);
     }
 }

@@ -1,6 +1,6 @@
 //! Which samples are alike.
 
-use super::{SparseBytes, parts};
+use super::SparseBytes;
 use crate::Isa;
 use crate::simd::{Kernel, Simd};
 use std::collections::TryReserveError;
@@ -32,8 +32,8 @@ pub(super) fn pairs(inputs: &SparseBytes, batch: &[u32]) -> Result<Vec<[u32; 2]>
     left.try_reserve_exact(batch.len())?;
     for (position, &row) in (0u32..).zip(batch) {
         let mut picture = [0; WORDS];
-        for &entry in &inputs.entries[inputs.range(row as usize)] {
-            let bit = parts(entry).0 / cell;
+        for (column, _) in inputs.row(row as usize) {
+            let bit = column / cell;
             picture[bit / 64] |= 1 << (bit % 64);
         }
         left.push((position, picture));

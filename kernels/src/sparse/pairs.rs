@@ -60,12 +60,10 @@ impl SamplePairs {
         of.visits.try_reserve_exact(visits)?;
         for band in 0..inputs.bands() {
             for &samples in &pairs {
-                let lists = samples.map(|sample| {
-                    let at = batch[sample as usize] as usize * inputs.bands() + band;
-                    &inputs.entries[inputs.bounds[at]..inputs.bounds[at + 1]]
-                });
+                let row = |sample: u32| batch[sample as usize] as usize;
+                let lists = samples.map(|sample| inputs.list(row(sample), band));
                 let before = of.entries.len();
-                merge(lists, &mut of.entries);
+                merge(lists, band * inputs.band, &mut of.entries);
                 let entries = (of.entries.len() - before) as u32;
                 of.visits.push(Visit { samples, entries });
             }
@@ -80,24 +78,28 @@ impl SamplePairs {
     }
 }
 
-/// The union of two ascending lists of one row each, behind what is there.
-fn merge([mut first, mut second]: [&[u32]; 2], to: &mut Vec<u32>) {
-    let column = |list: &[u32]| list.first().map_or(usize::MAX, |&entry| parts(entry).0);
+/// The union of two ascending lists of one row each in a band from column `start` on, behind what
+/// is there.
+fn merge([mut first, mut second]: [&[u16]; 2], start: usize, to: &mut Vec<u32>) {
+    let column = |list: &[u16]| match list.first() {
+        Some(&entry) => parts(entry.into()).0,
+        None => usize::MAX,
+    };
     loop {
         let (a, b) = (column(first), column(second));
         let next = a.min(b);
         if next == usize::MAX {
             return;
         }
-        let take = |list: &mut &[u32], here: bool| match list.split_first() {
+        let take = |list: &mut &[u16], here: bool| match list.split_first() {
             Some((&entry, rest)) if here => {
                 *list = rest;
-                u32::from(parts(entry).1)
+                u32::from(parts(entry.into()).1)
             }
             _ => 0,
         };
         let bytes = take(&mut first, a == next) << 8 | take(&mut second, b == next);
-        to.push((next as u32) << 16 | bytes);
+        to.push(((start + next) as u32) << 16 | bytes);
     }
 }
 
