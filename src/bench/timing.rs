@@ -96,11 +96,9 @@ pub(super) fn seconds(work: impl FnOnce()) -> f64 {
 /// takes longer. `repeat` is called with rising numbers, which warms things up.
 pub(super) fn repetitions(length: f64, mut repeat: impl FnMut(u64)) -> u64 {
     let mut n = 1;
-    while n < 1 << 40 {
-        let taken = seconds(|| repeat(n));
-        if taken > 0.6 * length {
-            break;
-        }
+    // Three times in a row, for the core may have been somebody else's: what is measured in runs
+    // that are much too short is the clock.
+    while n < 1 << 40 && !(0..3).all(|_| seconds(|| repeat(n)) > 0.6 * length) {
         n *= 2;
     }
     n
@@ -164,13 +162,29 @@ mod tests {
 
     #[test]
     fn repetitions_are_powers_of_two_until_it_takes_long() {
+        let wait = || {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_millis(1) {}
+        };
         let mut seen = Vec::new();
         let n = repetitions(1e-4, |n| {
+            // Once it takes long by chance.
+            if seen == [1] || n == 8 {
+                wait();
+            }
             seen.push(n);
-            let started = Instant::now();
-            while n == 8 && started.elapsed() < Duration::from_millis(1) {}
         });
+        seen.dedup();
         assert!(n <= 8 && seen == [1, 2, 4, 8][..seen.len()]);
         assert_eq!(repetitions(0.0, |_| ()), 1);
+        // Of one disturbance nothing is seen.
+        let mut calls = 0;
+        let n = repetitions(1e-3, |n| {
+            calls += 1;
+            if calls == 1 || n >= 4 {
+                wait();
+            }
+        });
+        assert!(n >= 2 || calls >= 3, "{n} after {calls} calls");
     }
 }
