@@ -422,3 +422,39 @@ pub(crate) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseB
     let sparse = SparseBytes::from_dense(&rows, cols).unwrap_or_default();
     (sparse, (0u32..).take(batch.len()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, Split};
+
+    #[test]
+    fn a_data_set_is_held_out_from_and_ready_to_be_evaluated() {
+        let split = |n: u8| {
+            let images = (0..n).flat_map(|i| [i, 0, 0, i + 1]).collect();
+            let labels = (0..n).map(|i| i % 10).collect();
+            Split::new(2, 2, images, labels).unwrap()
+        };
+        let data = Dataset::from_splits("small", split(30), split(20)).unwrap();
+        for (path, hold_out, left) in [
+            (InputPath::Sparse, 4, 26),
+            (InputPath::Dense, 0, 30),
+            (InputPath::Auto, 29, 1),
+            // More than there are.
+            (InputPath::Auto, usize::MAX, 0),
+        ] {
+            let (train, test) = Samples::from_dataset(&data, hold_out, path).unwrap();
+            assert_eq!((train.len(), test.len()), (left, 20));
+            for (samples, first) in [(&train, 30 - left), (&test, 0)] {
+                let ids: Vec<u32> = (0..).take(samples.len()).collect();
+                let rows = samples.dense_rows(&ids).unwrap();
+                for (i, row) in rows.chunks(padded(4)).enumerate() {
+                    let byte = (first + i) as f32;
+                    let expected = [byte / 255.0, 0.0, 0.0, (byte + 1.0) / 255.0];
+                    assert_eq!(row[..4], expected, "{path}, {hold_out}");
+                }
+            }
+            assert!(test.blocks.get().is_some());
+        }
+    }
+}
