@@ -45,7 +45,7 @@ pub use pairs::{SamplePairs, forward_pairs};
 /// columns: the parts of W that a forward pass goes through one after the other.
 ///
 /// Invariants: `bounds` ascends from 0 to `entries.len()`; the columns within a row ascend,
-/// and are < `cols`; a band has at most [`WIDEST_BAND`].
+/// and are < `cols`; a band has at most 256.
 #[derive(Clone, Debug, Default)]
 pub struct SparseBytes {
     cols: usize,
