@@ -107,7 +107,7 @@ impl BatchRows {
         for (g, group) in batch.chunks(GROUP).enumerate() {
             for band in (0..inputs.bands()).step_by(joined.max(1)) {
                 for (sample, &row) in (g * GROUP..).zip(group) {
-                    let from = end;
+                    let before = end;
                     for band in band..band + joined {
                         let at = row as usize * inputs.bands() + band;
                         let (from, to) = (inputs.bounds[at], inputs.bounds[at + 1]);
@@ -117,12 +117,12 @@ impl BatchRows {
                         end += to - from;
                     }
                     // The first visit begins the sums: it takes place in any case.
-                    if end == from && band > 0 {
+                    if end == before && band > 0 {
                         continue;
                     }
                     self.visits.push(Visit {
                         sample: sample as u32,
-                        entries: (end - from) as u32,
+                        entries: (end - before) as u32,
                     });
                 }
                 self.blocks.push(Block {
@@ -185,13 +185,9 @@ fn copy(to: &mut [u32], from: &[u16], n: usize, first: u32) {
         }
         return;
     }
-    let chunks = from[..whole].as_chunks::<CHUNK>().0;
-    for (to, from) in to[..whole]
-        .as_chunks_mut::<CHUNK>()
-        .0
-        .iter_mut()
-        .zip(chunks)
-    {
+    let (to, from) = (&mut to[..whole], &from[..whole]);
+    let (to, from) = (to.as_chunks_mut::<CHUNK>().0, from.as_chunks::<CHUNK>().0);
+    for (to, from) in to.iter_mut().zip(from) {
         *to = from.map(entry);
     }
 }
