@@ -160,8 +160,10 @@ impl SparseBytes {
     /// If there is no such row.
     #[inline]
     pub fn row(&self, r: usize) -> impl Iterator<Item = (usize, u8)> {
-        (0..self.bands()).flat_map(move |band| {
-            let entries = self.list(r, band).iter();
+        let bands = self.bands();
+        let bounds = &self.bounds[r * bands..=(r + 1) * bands];
+        bounds.windows(2).enumerate().flat_map(move |(band, of)| {
+            let entries = self.entries[of[0]..of[1]].iter();
             entries.map(move |&entry| {
                 let (column, byte) = parts(entry.into());
                 (band * self.band + column, byte)

@@ -1,6 +1,6 @@
 //! The pixels of a batch, in the order in which an update goes through W.
 
-use super::{SparseBytes, parts};
+use super::SparseBytes;
 use std::collections::TryReserveError;
 
 /// The most samples of which an update takes what they light, before it goes on to the next
@@ -27,11 +27,9 @@ pub struct BatchColumns {
     /// `lit[(g·pairs + p)·ROWS + r]` has a bit for each sample of group g that lights column r of
     /// pair p.
     lit: Vec<u64>,
-    /// `bytes[((g·pairs + p) << shift | i)·ROWS + r]` is that of sample i of group g in column r of
-    /// pair p.
+    /// `bytes[((g·pairs + p)·2ˢ + i)·ROWS + r]` is that of sample i of group g in column r of pair
+    /// p, where s is [`shift`] of the group.
     bytes: Vec<u8>,
-    /// So that a pair has room for a group.
-    shift: u32,
     /// What each byte stands for.
     values: [f32; 256],
 }
@@ -44,7 +42,6 @@ impl Default for BatchColumns {
             group: 1,
             lit: Vec::new(),
             bytes: Vec::new(),
-            shift: 0,
             values: [0.0; 256],
         }
     }
@@ -71,7 +68,7 @@ impl BatchColumns {
         let (groups, group) = groups(batch);
         let lit = groups.saturating_mul(inputs.cols().next_multiple_of(ROWS));
         columns.lit.try_reserve_exact(lit)?;
-        let bytes = lit.saturating_mul(group.next_power_of_two());
+        let bytes = lit.saturating_mul(1 << shift(group));
         columns.bytes.try_reserve_exact(bytes)?;
         Ok(columns)
     }
@@ -88,26 +85,23 @@ impl BatchColumns {
         self.values[0] = 0.0;
         let (groups, group) = groups(batch.len());
         self.group = group;
-        self.shift = group.next_power_of_two().trailing_zeros();
+        let shift = shift(group);
         let cols = self.cols.next_multiple_of(ROWS);
         self.lit.clear();
         self.lit.resize(groups * cols, 0);
         self.bytes.clear();
-        self.bytes.resize((groups * cols) << self.shift, 0);
+        self.bytes.resize((groups * cols) << shift, 0);
         let lit = self.lit.chunks_exact_mut(cols.max(1));
-        let bytes = self.bytes.chunks_exact_mut((cols << self.shift).max(1));
+        let bytes = self.bytes.chunks_exact_mut((cols << shift).max(1));
         for ((rows, lit), bytes) in batch.chunks(group).zip(lit).zip(bytes) {
             for (i, &row) in rows.iter().enumerate() {
                 let (bytes, bit) = (&mut bytes[i * ROWS..], 1 << i);
-                for band in 0..inputs.bands() {
-                    for &entry in inputs.list(row as usize, band) {
-                        let (column, byte) = parts(entry.into());
-                        let column = band * inputs.band + column;
-                        bytes[((column / ROWS * ROWS) << self.shift) + column % ROWS] = byte;
-                        // A word for each column: one for a pair would wait for the column before.
-                        lit[column] |= bit;
-                    }
-                }
+                // By the iterator itself, which has a loop for each band.
+                inputs.row(row as usize).for_each(|(column, byte)| {
+                    bytes[((column / ROWS * ROWS) << shift) + column % ROWS] = byte;
+                    // A word for each column: one for a pair would wait for the column before.
+                    lit[column] |= bit;
+                });
             }
         }
         self.batch = batch.len();
@@ -139,12 +133,18 @@ impl BatchColumns {
     pub(super) fn pairs(&self, g: usize) -> impl Iterator<Item = Pair<'_>> {
         let cols = self.cols.next_multiple_of(ROWS);
         let range = g * cols..(g + 1) * cols;
-        let bytes = &self.bytes[range.start << self.shift..range.end << self.shift];
-        let bytes = bytes.as_chunks::<ROWS>().0.chunks_exact(1 << self.shift);
+        let shift = shift(self.group);
+        let bytes = &self.bytes[range.start << shift..range.end << shift];
+        let bytes = bytes.as_chunks::<ROWS>().0.chunks_exact(1 << shift);
         let values = &self.values;
         let pairs = self.lit[range].as_chunks::<ROWS>().0.iter().zip(bytes);
         pairs.map(move |(&lit, bytes)| Pair { lit, bytes, values })
     }
+}
+
+/// A pair of columns has room for 2ˢ samples, a group of so many at least.
+fn shift(group: usize) -> u32 {
+    group.next_power_of_two().trailing_zeros()
 }
 
 /// How many groups a batch is, and how many samples a group has: groups are as even as can be.
