@@ -153,7 +153,6 @@ impl Plan {
     /// All training and all test samples.
     fn samples(&self) -> Result<[Samples; 2], Error> {
         let data = Dataset::open(&self.data)?;
-        let (train, test) = Samples::from_dataset(&data, 0, InputPath::Auto)?;
-        Ok([train, test])
+        Ok(Samples::from_dataset(&data, 0, InputPath::Auto)?.into())
     }
 }

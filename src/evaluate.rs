@@ -54,7 +54,7 @@ impl Evaluator {
         };
         let each = activations.saturating_mul(2).saturating_add(input);
         if input == 0 {
-            samples.in_blocks(BLOCK)?;
+            samples.in_blocks()?;
         }
         let inverse = network.layers().iter();
         let inverse = inverse.map(|l| AlignedBuffer::zeroed(l.norm_width()));
@@ -117,7 +117,7 @@ impl Evaluator {
         }
         // What this can fail for has been made by `new`.
         let blocks = match self.input {
-            0 => samples.in_blocks(BLOCK).unwrap_or_default(),
+            0 => samples.in_blocks().unwrap_or_default(),
             _ => &[],
         };
         let w = network.weights(0);

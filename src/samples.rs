@@ -1,5 +1,6 @@
 //! Training or test samples, in the form the engine reads.
 
+use crate::evaluate::BLOCK;
 use fanin_kernels::sparse::{self, BatchRows, SamplePairs, SparseBytes};
 use fanin_kernels::{AlignedBuffer, Isa, padded};
 use std::collections::TryReserveError;
@@ -220,7 +221,7 @@ impl Samples {
         let to_test_on = || {
             let test = Self::from_split(test, 0..test.len(), path)?;
             // Where there is no memory for it, whoever evaluates says so.
-            let _ = test.in_blocks(crate::evaluate::BLOCK);
+            let _ = test.in_blocks();
             Ok(test)
         };
         std::thread::scope(|scope| {
@@ -304,13 +305,12 @@ impl Samples {
         }
     }
 
-    /// All samples in blocks of `size`, in a block in pairs of similar ones, where zeros are
-    /// skipped; else none. Made once, with the `size` of the first call, for every evaluation
-    /// goes through the same.
+    /// All samples in blocks of [`BLOCK`], in a block in pairs of similar ones, where zeros are
+    /// skipped; else none. Made once, for every evaluation goes through the same.
     ///
     /// # Errors
     /// If the memory cannot be had.
-    pub(crate) fn in_blocks(&self, size: usize) -> Result<&[SamplePairs], TryReserveError> {
+    pub(crate) fn in_blocks(&self) -> Result<&[SamplePairs], TryReserveError> {
         if let Some(blocks) = self.blocks.get() {
             return Ok(blocks);
         }
@@ -318,8 +318,8 @@ impl Samples {
         if let Inputs::Sparse(rows) = &self.inputs {
             let n = u32::try_from(self.len).unwrap_or(u32::MAX);
             let ids: Vec<u32> = (0..n).collect();
-            blocks.try_reserve_exact(self.len.div_ceil(size.max(1)))?;
-            for ids in ids.chunks(size.max(1)) {
+            blocks.try_reserve_exact(self.len.div_ceil(BLOCK))?;
+            for ids in ids.chunks(BLOCK) {
                 blocks.push(SamplePairs::of(rows, ids)?);
             }
         }

@@ -366,6 +366,7 @@ mod tests {
             assert_eq!(micros(seconds), expected);
         }
     }
+
     #[test]
     fn a_line_for_each_sweep() {
         let one = SweepLine {
