@@ -4,15 +4,14 @@
 //! are in the files; a byte p stands for p / 255. Files are IDX, gzipped or not ([`idx`]); those of
 //! the data sets known by name are checked by SHA-256, so a result's data are exactly known.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use sha2::{Digest, Sha256};
 
 mod check;
 mod error;
 mod files;
+mod folder;
 pub mod idx;
 mod known;
 mod locate;
@@ -22,9 +21,9 @@ pub use error::{DataError, Looked};
 pub use files::DataFile;
 pub use locate::{DATA_ENV, locate};
 
-use files::Opened;
-use idx::{Header, Idx, Kind};
-use known::Known;
+pub(crate) use folder::Folder;
+use folder::SplitFiles;
+use idx::Kind;
 
 /// The number of classes: labels are 0 to 9.
 pub const CLASSES: usize = 10;
@@ -171,10 +170,7 @@ impl Dataset {
     /// Those of [`Dataset::from_dir`]; [`DataError::NotFound`]; and for the two known by name
     /// [`DataError::Hash`] if a file has other bytes than the known ones.
     pub fn open(spec: &str) -> Result<Dataset, DataError> {
-        match known::by_name(spec) {
-            Some(known) => read_dir(&locate::locate_known(known)?, Some(known)),
-            None => Dataset::from_dir(Path::new(spec)),
-        }
+        Folder::open(spec).and_then(Dataset::read)
     }
 
     /// Reads the four files in `dir`, each gzipped or not whatever its name, called as MNIST's:
@@ -186,7 +182,18 @@ impl Dataset {
     ///
     /// See [`DataError`]: a missing or special file, wrong content, or files that do not fit together.
     pub fn from_dir(dir: &Path) -> Result<Dataset, DataError> {
-        read_dir(dir, None)
+        Folder::at(dir, None).and_then(Dataset::read)
+    }
+
+    fn read(folder: Folder) -> Result<Dataset, DataError> {
+        let (train, test, facts) = folder.read(SplitFiles::read, SplitFiles::read)?;
+        Ok(Dataset {
+            name: facts.name,
+            source: facts.dir,
+            train,
+            test,
+            sha256: facts.sha256,
+        })
     }
 
     /// Puts together a data set in memory.
@@ -219,131 +226,4 @@ impl Dataset {
             sha256,
         })
     }
-}
-
-/// Reads a folder: all headers and what they say of each other first, so that files which do not fit
-/// together cost nothing; then the content.
-fn read_dir(dir: &Path, demanded: Option<&'static Known>) -> Result<Dataset, DataError> {
-    folder(dir)?;
-    let paths = DataFile::ALL.map(|file| file.find(dir));
-    let [Some(a), Some(b), Some(c), Some(d)] = paths else {
-        return Err(DataError::Missing {
-            dir: dir.into(),
-            missing: files::missing(dir),
-        });
-    };
-    let [a, b, c, d] = [
-        Opened::open(a, Kind::Images)?,
-        Opened::open(b, Kind::Labels)?,
-        Opened::open(c, Kind::Images)?,
-        Opened::open(d, Kind::Labels)?,
-    ];
-    let headers = [&a, &b, &c, &d].map(|opened| Some(*opened.reader.header()));
-    if let Some(problem) = cross_check(dir, &headers).into_iter().next() {
-        return Err(problem);
-    }
-    let paths = [&a, &b, &c, &d].map(|opened| opened.path.clone());
-    // The training images are most of the work; the other three fit beside them.
-    let (train_images, others) = thread::scope(|scope| {
-        let others =
-            scope.spawn(move || -> Result<_, DataError> { Ok([b.read()?, c.read()?, d.read()?]) });
-        let train_images = a.read();
-        (train_images, others.join())
-    });
-    let (train_images, others) = (
-        train_images?,
-        others.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-    );
-    let [train_labels, test_images, test_labels] = others?;
-
-    let sha256 = [&train_images, &train_labels, &test_images, &test_labels]
-        .map(|idx| idx.sha256().to_owned());
-    if let Some(known) = demanded {
-        for ((file, path), sha256) in DataFile::ALL.into_iter().zip(&paths).zip(&sha256) {
-            demand_known(known, file, path, sha256)?;
-        }
-    }
-    Ok(Dataset {
-        name: known::by_hashes(&sha256)
-            .map_or_else(|| folder_name(dir), |known| known.name.to_owned()),
-        source: dir.into(),
-        train: split(train_images, train_labels)?,
-        test: split(test_images, test_labels)?,
-        sha256,
-    })
-}
-
-fn split(images: Idx, labels: Idx) -> Result<Split, DataError> {
-    let (rows, cols) = (images.header().rows(), images.header().cols());
-    Split::new(rows, cols, images.into_data(), labels.into_data())
-}
-
-/// What does not fit between the files whose headers are known.
-fn cross_check(dir: &Path, headers: &[Option<Header>; 4]) -> Vec<DataError> {
-    let mut problems = Vec::new();
-    let [train_images, train_labels, test_images, test_labels] = headers;
-    let pairs = [
-        ("train", train_images, train_labels),
-        ("t10k", test_images, test_labels),
-    ];
-    for (set, images, labels) in pairs {
-        if let (Some(images), Some(labels)) = (images, labels)
-            && images.count() != labels.count()
-        {
-            problems.push(DataError::CountMismatch {
-                what: format!("{}: {set}", dir.display()),
-                images: images.count(),
-                labels: labels.count(),
-            });
-        }
-    }
-    if let (Some(train), Some(test)) = (train_images, test_images) {
-        let [train, test] = [train, test].map(|header| (header.rows(), header.cols()));
-        if train != test {
-            problems.push(DataError::ShapeMismatch {
-                what: dir.display().to_string(),
-                train,
-                test,
-            });
-        }
-    }
-    problems
-}
-
-/// Demands the known bytes of a data set known by name.
-fn demand_known(known: &Known, file: DataFile, path: &Path, found: &str) -> Result<(), DataError> {
-    let expected = known.sha256_of(file);
-    if found == expected {
-        return Ok(());
-    }
-    Err(DataError::Hash {
-        path: path.into(),
-        name: known.name,
-        file: file.name(),
-        found: found.to_owned(),
-        expected,
-        known_as: known::by_hash(found)
-            .map(|(known, file)| format!("{}'s {}", known.name, file.name())),
-    })
-}
-
-/// Makes sure that `dir` is a folder.
-fn folder(dir: &Path) -> Result<(), DataError> {
-    match fs::metadata(dir) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(DataError::Io {
-            path: dir.into(),
-            source,
-        }),
-        Ok(_) | Err(_) => Err(DataError::NotAFolder { path: dir.into() }),
-    }
-}
-
-/// The folder's own name, also if the path ends in `.` or `..`.
-fn folder_name(dir: &Path) -> String {
-    let full = dir.canonicalize().unwrap_or_else(|_| dir.into());
-    full.file_name().map_or_else(
-        || full.display().to_string(),
-        |name| name.display().to_string(),
-    )
 }

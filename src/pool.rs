@@ -2,7 +2,9 @@
 
 use crate::train::{Evaluation, Observer, PretrainProgress};
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Is told how the work goes on, from several threads.
 pub trait Monitor: Sync {
@@ -39,6 +41,31 @@ pub(crate) fn for_each<T: Sync>(
         }
         take();
     });
+}
+
+/// Does `a`, and `b` beside it on a thread of its own; after it, where no thread can be had.
+///
+/// # Panics
+/// If one of them does.
+pub(crate) fn join<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    // A thread that cannot be had does not give back what it was to do.
+    let b = Mutex::new(Some(b));
+    let take = || {
+        let b = b.lock().unwrap_or_else(PoisonError::into_inner).take();
+        b.map(|b| b())
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, take);
+        let a = a();
+        let b = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => take(),
+        };
+        match b {
+            Some(b) => (a, b),
+            None => unreachable!("done twice"),
+        }
+    })
 }
 
 /// Tells a monitor of the steps of a run, some at a time, and ends the run when that says so.
@@ -97,5 +124,26 @@ impl Observer for Watch<'_> {
 
     fn pretrained(&mut self, _progress: PretrainProgress) -> ControlFlow<()> {
         self.flow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn join_does_both_at_once() {
+        let ((to_a, from_b), (to_b, from_a)) = (channel(), channel());
+        // Each waits for the other.
+        let a = || to_b.send(1).map(|()| from_b.recv().unwrap() + 10);
+        let b = move || to_a.send(2).map(|()| from_a.recv().unwrap() + 20);
+        assert_eq!(join(a, b), (Ok(12), Ok(21)));
+    }
+
+    #[test]
+    #[should_panic(expected = "of b")]
+    fn join_hands_on_a_panic() {
+        join(|| (), || panic!("of b"));
     }
 }

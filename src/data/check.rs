@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::DataError;
 use super::files::{DataFile, Opened};
+use super::folder::{check_folder, cross_check, demand_known};
 use super::idx::{Header, Idx};
-use super::{cross_check, demand_known, folder, known, locate};
+use super::{known, locate};
 
 /// What is in a data folder.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ pub fn check_spec(spec: &str) -> Result<CheckReport, DataError> {
 }
 
 fn check_as(dir: &Path, demanded: Option<&'static known::Known>) -> CheckReport {
-    if let Err(problem) = folder(dir) {
+    if let Err(problem) = check_folder(dir) {
         return CheckReport {
             dir: dir.into(),
             files: Vec::new(),

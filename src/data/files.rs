@@ -1,11 +1,12 @@
 //! The four files of a data set in a folder: which names they go by, and opening them safely.
 
+use std::collections::TryReserveError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::DataError;
-use super::idx::{Idx, Kind, Reader};
+use super::idx::{Idx, Kind, Origin, Reader};
 
 /// One of the four files of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,6 +114,16 @@ impl Opened {
         let path = self.path;
         self.reader
             .read()
+            .map_err(|error| DataError::Idx { path, error })
+    }
+
+    pub fn read_rows(
+        self,
+        take: impl FnMut(&[u8]) -> Result<(), TryReserveError>,
+    ) -> Result<Origin, DataError> {
+        let path = self.path;
+        self.reader
+            .read_rows(take)
             .map_err(|error| DataError::Idx { path, error })
     }
 }

@@ -5,6 +5,7 @@
 //! grows only as bytes arrive (to at most twice what has come), and no more raw bytes are taken
 //! than the header says and one, which must not be there.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Take};
 
@@ -19,8 +20,8 @@ pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// The only element type in use here: unsigned byte.
 const UNSIGNED_BYTE: u8 = 0x08;
-/// How much is read and hashed at a time: small enough to be hashed while in cache.
-const CHUNK: usize = 64 << 10;
+/// The most bytes that are read, hashed and handed on at a time: few enough to stay in the cache.
+pub const PIECE: usize = 64 << 10;
 /// Compressed bytes allowed beyond twice the raw size. Deflate can go on forever
 /// without giving a byte (empty blocks); real streams are never larger than their content by much.
 const GZIP_SLACK: u64 = 1 << 20;
@@ -184,13 +185,22 @@ fn shape(dims: &[u32]) -> String {
     dims.join("×")
 }
 
+/// What a file was, besides its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// SHA-256 of the raw bytes, header included, in lower-case hex.
+    pub sha256: String,
+    /// Whether it came compressed.
+    pub gzipped: bool,
+}
+
 /// The content of one IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idx {
     header: Header,
     data: Vec<u8>,
-    sha256: String,
-    gzipped: bool,
+    origin: Origin,
 }
 
 impl Idx {
@@ -211,12 +221,12 @@ impl Idx {
 
     /// SHA-256 of the raw bytes, header included, in lower-case hex.
     pub fn sha256(&self) -> &str {
-        &self.sha256
+        &self.origin.sha256
     }
 
     /// Whether it came compressed.
     pub fn gzipped(&self) -> bool {
-        self.gzipped
+        self.origin.gzipped
     }
 }
 
@@ -239,12 +249,14 @@ pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Idx, IdxError> {
     }
     let data = bytes[kind.header_len()..].to_vec();
     check_labels(kind, &data)?;
-    let sha256 = format!("{:x}", Sha256::digest(bytes));
+    let origin = Origin {
+        sha256: format!("{:x}", Sha256::digest(bytes)),
+        gzipped: false,
+    };
     Ok(Idx {
         header,
         data,
-        sha256,
-        gzipped: false,
+        origin,
     })
 }
 
@@ -290,43 +302,61 @@ impl<R: Read> Reader<R> {
     /// # Errors
     ///
     /// See [`IdxError`].
-    pub fn read(mut self) -> Result<Idx, IdxError> {
-        let (kind, len, expected) = (
-            self.header.kind,
-            self.header.payload,
-            self.header.file_len(),
-        );
-        let mut hasher = Sha256::new_with_prefix(self.header.to_bytes());
-        let mut at = kind.header_len() as u64;
+    pub fn read(self) -> Result<Idx, IdxError> {
+        let header = self.header;
         let mut data = Vec::new();
-        while data.len() < len {
-            let start = data.len();
-            if start == data.capacity() {
-                let step = (len - start).min(start.max(CHUNK));
-                data.try_reserve_exact(step)
-                    .map_err(|_| IdxError::OutOfMemory {
-                        bytes: start + step,
-                    })?;
+        let origin = self.read_rows(|rows| {
+            if data.capacity() - data.len() < rows.len() {
+                let left = header.payload - data.len();
+                data.try_reserve_exact(left.min(data.len().max(rows.len())))?;
             }
-            // Zeroed piece by piece, to be in the cache when it is filled.
-            let end = len.min(data.capacity()).min(start + CHUNK);
-            data.resize(end, 0);
-            let piece = &mut data[start..];
+            data.extend_from_slice(rows);
+            Ok(())
+        })?;
+        check_labels(header.kind, &data)?;
+        Ok(Idx {
+            header,
+            data,
+            origin,
+        })
+    }
+
+    /// Hands the elements to `take` as they come, at most [`PIECE`] bytes at a time and always whole
+    /// rows (images, or labels) unless one is larger than that. What they are is not looked at; only
+    /// in the end is it made sure that nothing follows, and known what the file was.
+    ///
+    /// # Errors
+    ///
+    /// See [`IdxError`]; [`IdxError::OutOfMemory`] if `take` has no memory.
+    pub fn read_rows(
+        mut self,
+        mut take: impl FnMut(&[u8]) -> Result<(), TryReserveError>,
+    ) -> Result<Origin, IdxError> {
+        let (len, expected) = (self.header.payload, self.header.file_len());
+        let row = len / self.header.count();
+        let most = match row <= PIECE {
+            true => PIECE - PIECE % row,
+            false => PIECE,
+        };
+        let mut buffer = vec![0; most.min(len)];
+        let mut hasher = Sha256::new_with_prefix(self.header.to_bytes());
+        let mut done = 0;
+        while done < len {
+            let at = (self.header.kind.header_len() + done) as u64;
+            let piece = &mut buffer[..most.min(len - done)];
             let filled = self.source.fill(piece, at)?;
-            at += filled as u64;
+            done += filled;
             if filled < piece.len() {
                 return Err(IdxError::Truncated {
                     expected,
-                    found: at,
+                    found: at + filled as u64,
                 });
             }
-            hasher.update(piece);
+            hasher.update(&*piece);
+            take(piece).map_err(|_| IdxError::OutOfMemory { bytes: done })?;
         }
         self.source.finish(expected)?;
-        check_labels(kind, &data)?;
-        Ok(Idx {
-            header: self.header,
-            data,
+        Ok(Origin {
             sha256: format!("{:x}", hasher.finalize()),
             gzipped: matches!(self.source, Source::Gzip(_)),
         })
@@ -380,7 +410,7 @@ impl<R: Read> Source<R> {
         }
         (stream.prefix, stream.len) = (prefix, len);
         Ok(if prefix[..len] == GZIP_MAGIC {
-            let compressed = BufReader::with_capacity(CHUNK, stream.take(GZIP_SLACK));
+            let compressed = BufReader::with_capacity(PIECE, stream.take(GZIP_SLACK));
             Source::Gzip(Box::new(GzDecoder::new(compressed)))
         } else {
             Source::Raw(stream)
