@@ -32,7 +32,6 @@ pub use sweep::{SweepCase, SweepLine};
 pub use timing::{Rate, Spread};
 pub use yardstick::{FmaPeak, Yardstick};
 
-use crate::data::Dataset;
 use crate::{Error, InputPath, Isa, Samples, TrainConfig};
 use std::time::Duration;
 
@@ -66,7 +65,7 @@ pub struct Plan {
     pub phases: Option<TrainConfig>,
     /// Sweeps of short runs, in folders below [`std::env::temp_dir`] that are deleted.
     pub sweeps: Vec<SweepCase>,
-    /// The data set of `steps` and `sweeps`, as for [`Dataset::open`].
+    /// The data set of `steps` and `sweeps`, as for [`Samples::open`].
     pub data: String,
     /// How long to measure each line of a table, in seconds, at least 0; three rounds are
     /// run in any case. `None`: 0.2 for peaks, 0.1 for products, 1 for steps and sweeps, and
@@ -152,7 +151,6 @@ impl Plan {
 
     /// All training and all test samples.
     fn samples(&self) -> Result<[Samples; 2], Error> {
-        let data = Dataset::open(&self.data)?;
-        Ok(Samples::from_dataset(&data, 0, InputPath::Auto)?.into())
+        Ok(Samples::open(&self.data, 0, InputPath::Auto)?.into())
     }
 }

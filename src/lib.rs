@@ -1,14 +1,13 @@
 //! Trains small multi-layer perceptrons on the CPU: faster than dense arithmetic would
 //! allow where inputs are sparse, and with the same bits on every machine.
 //!
-//! # Ten lines
+//! # Six lines
 //!
 //! ```no_run
-//! use fanin::{InputPath, Samples, TrainConfig, Trainer, data::Dataset};
+//! use fanin::{InputPath, Samples, TrainConfig, Trainer};
 //!
 //! # fn main() -> Result<(), fanin::Error> {
-//! let mnist = Dataset::open("mnist")?;
-//! let (train, test) = Samples::from_dataset(&mnist, 5_000, InputPath::Auto)?;
+//! let (train, test) = Samples::open("mnist", 5_000, InputPath::Auto)?;
 //! let config = TrainConfig { seed: 7, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(config, &train, &test)?;
 //! let run = trainer.run(&mut ());
@@ -21,8 +20,8 @@
 //!
 //! - [`TrainConfig`]: everything a run is made of; its default is the network of the
 //!   article on initialization that fanin reproduces (784-390-156-62-25-10, sigmoid).
-//! - [`data::Dataset`] reads MNIST-shaped files; [`Samples`] holds what the engine
-//!   reads, from a data set or from your own bytes or `f32` vectors.
+//! - [`Samples`] holds what the engine reads, from MNIST-shaped files or from your own
+//!   bytes or `f32` vectors; [`data::Dataset`] has the images themselves.
 //! - [`Trainer`] trains: [`Trainer::run`] with an [`Observer`] that is told of every
 //!   step and evaluation, or [`Trainer::step`] one at a time.
 //! - [`Network`] is the result: views of the parameters, and their SHA-256.

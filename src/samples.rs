@@ -4,8 +4,9 @@ use crate::evaluate::BLOCK;
 use fanin_kernels::sparse::{self, BatchRows, SamplePairs, SparseBytes};
 use fanin_kernels::{AlignedBuffer, Isa, padded};
 use std::collections::TryReserveError;
-use std::ops::Range;
 use std::sync::OnceLock;
+
+mod images;
 
 /// Samples and what they should give.
 ///
@@ -101,50 +102,12 @@ pub enum SamplesError {
         /// The limit.
         limit: usize,
     },
+    /// The memory cannot be had.
+    #[error("not enough memory: {0}")]
+    Memory(#[from] TryReserveError),
 }
 
-const SPARSE_COLUMNS: usize = 1 << 16;
-const SPARSE_DENSITY: f64 = 0.6;
-
 impl Samples {
-    /// Byte inputs, row-major \[classes.len(), cols\], a byte v standing for v/255.
-    ///
-    /// # Errors
-    /// If the lengths do not fit, or `path` is sparse and there are more than 65,536
-    /// columns.
-    pub fn from_bytes(
-        bytes: &[u8],
-        cols: usize,
-        classes: &[u8],
-        path: InputPath,
-    ) -> Result<Self, SamplesError> {
-        let len = classes.len();
-        check_rows(len, cols, bytes.len())?;
-        if path == InputPath::Sparse && cols > SPARSE_COLUMNS {
-            return Err(SamplesError::TooMany {
-                what: "columns of a sparse input",
-                found: cols,
-                limit: SPARSE_COLUMNS,
-            });
-        }
-        let sparse = match path {
-            InputPath::Dense => None,
-            InputPath::Sparse => SparseBytes::from_dense(bytes, cols),
-            InputPath::Auto => SparseBytes::from_dense(bytes, cols)
-                .filter(|rows| len > 0 && rows.density() <= SPARSE_DENSITY),
-        };
-        let inputs = match sparse {
-            Some(rows) => Inputs::Sparse(rows),
-            None => Inputs::Bytes(bytes.to_vec(), cols),
-        };
-        Ok(Self {
-            inputs,
-            targets: TargetValues::Classes(classes.to_vec()),
-            len,
-            blocks: OnceLock::new(),
-        })
-    }
-
     /// `f32` inputs, row-major \[classes.len(), cols\], with a class for each row.
     ///
     /// # Errors
@@ -187,50 +150,6 @@ impl Samples {
             targets: TargetValues::Values(targets, target_cols),
             len,
             blocks: OnceLock::new(),
-        })
-    }
-
-    /// The samples `range` of a split of a data set.
-    ///
-    /// # Errors
-    /// As [`Samples::from_bytes`].
-    ///
-    /// # Panics
-    /// If the range does not lie inside.
-    pub fn from_split(
-        split: &crate::data::Split,
-        range: Range<usize>,
-        path: InputPath,
-    ) -> Result<Self, SamplesError> {
-        let pixels = split.pixels();
-        let bytes = &split.images()[range.start * pixels..range.end * pixels];
-        Self::from_bytes(bytes, pixels, &split.labels()[range], path)
-    }
-
-    /// The samples of a data set: those to train on, without the first `hold_out`, and those to
-    /// test on, with what evaluations need of them. Made side by side.
-    ///
-    /// # Errors
-    /// As [`Samples::from_bytes`].
-    pub fn from_dataset(
-        dataset: &crate::data::Dataset,
-        hold_out: usize,
-        path: InputPath,
-    ) -> Result<(Self, Self), SamplesError> {
-        let (train, test) = (&dataset.train, &dataset.test);
-        let to_test_on = || {
-            let test = Self::from_split(test, 0..test.len(), path)?;
-            // Where there is no memory for it, whoever evaluates says so.
-            let _ = test.in_blocks();
-            Ok(test)
-        };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(to_test_on);
-            let train = Self::from_split(train, hold_out.min(train.len())..train.len(), path);
-            match other.join() {
-                Ok(test) => Ok((train?, test?)),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
         })
     }
 
@@ -335,7 +254,7 @@ impl Samples {
         let mut rows = BatchRows::default();
         match &self.inputs {
             Inputs::Sparse(inputs) => rows.gather(inputs, ids),
-            Inputs::Bytes(bytes, cols) if *cols <= 1 << 16 => {
+            Inputs::Bytes(bytes, cols) if *cols <= SparseBytes::MOST_COLUMNS => {
                 let (inputs, all) = sparse_batch(bytes, *cols, ids);
                 rows.gather(&inputs, &all);
             }
@@ -421,40 +340,4 @@ pub(crate) fn sparse_batch(bytes: &[u8], cols: usize, batch: &[u32]) -> (SparseB
     let rows: Vec<u8> = rows.copied().collect();
     let sparse = SparseBytes::from_dense(&rows, cols).unwrap_or_default();
     (sparse, (0u32..).take(batch.len()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{Dataset, Split};
-
-    #[test]
-    fn a_data_set_is_held_out_from_and_ready_to_be_evaluated() {
-        let split = |n: u8| {
-            let images = (0..n).flat_map(|i| [i, 0, 0, i + 1]).collect();
-            let labels = (0..n).map(|i| i % 10).collect();
-            Split::new(2, 2, images, labels).unwrap()
-        };
-        let data = Dataset::from_splits("small", split(30), split(20)).unwrap();
-        for (path, hold_out, left) in [
-            (InputPath::Sparse, 4, 26),
-            (InputPath::Dense, 0, 30),
-            (InputPath::Auto, 29, 1),
-            // More than there are.
-            (InputPath::Auto, usize::MAX, 0),
-        ] {
-            let (train, test) = Samples::from_dataset(&data, hold_out, path).unwrap();
-            assert_eq!((train.len(), test.len()), (left, 20));
-            for (samples, first) in [(&train, 30 - left), (&test, 0)] {
-                let ids: Vec<u32> = (0..).take(samples.len()).collect();
-                let rows = samples.dense_rows(&ids).unwrap();
-                for (i, row) in rows.chunks(padded(4)).enumerate() {
-                    let byte = (first + i) as f32;
-                    let expected = [byte / 255.0, 0.0, 0.0, (byte + 1.0) / 255.0];
-                    assert_eq!(row[..4], expected, "{path}, {hold_out}");
-                }
-            }
-            assert!(test.blocks.get().is_some());
-        }
-    }
 }

@@ -15,6 +15,8 @@ mod folder;
 mod idx;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/samples.rs"]
+mod samples;
 
 /// An image file: `n` × `rows` × `cols`, its pixels counting up.
 fn images(n: u8, rows: u8, cols: u8) -> Vec<u8> {

@@ -6,6 +6,7 @@
 
 use crate::Isa;
 use crate::simd::{Kernel, Simd};
+use std::collections::TryReserveError;
 
 /// The widest panel of registers that stays in the register file with room to work.
 const fn widest_panel(registers: usize) -> usize {
@@ -82,27 +83,67 @@ fn parts(entry: u32) -> (usize, u8) {
 }
 
 impl SparseBytes {
+    /// The most columns there can be.
+    pub const MOST_COLUMNS: usize = 1 << 16;
+
     /// The non-zero bytes of a row-major matrix with `cols` columns.
     ///
-    /// `None` if `cols` is 0 or above 65,536, or `dense` is not a whole number of rows.
+    /// `None` if `cols` is 0 or above 65,536, `dense` is not a whole number of rows, or there is no
+    /// memory.
     pub fn from_dense(dense: &[u8], cols: usize) -> Option<Self> {
-        if cols == 0 || cols > 1 << 16 || !dense.len().is_multiple_of(cols) {
+        let mut rows = Self::empty(cols)?;
+        if !dense.len().is_multiple_of(cols) {
+            return None;
+        }
+        rows.push(dense).ok()?;
+        Some(rows)
+    }
+
+    /// No rows yet, of `cols` columns; `None` if that is 0 or above 65,536.
+    pub fn empty(cols: usize) -> Option<Self> {
+        if cols == 0 || cols > Self::MOST_COLUMNS {
             return None;
         }
         // As even as can be.
         let bands = cols.div_ceil(BAND).min(MOST_BANDS);
         let bands = bands.max(cols.div_ceil(WIDEST_BAND));
-        let band = cols.div_ceil(bands);
-        let stored = count(dense);
-        let mut bounds = Vec::with_capacity(dense.len() / cols * cols.div_ceil(band) + 1);
-        bounds.push(0);
+        Some(Self {
+            cols,
+            band: cols.div_ceil(bands),
+            bounds: vec![0],
+            entries: Vec::new(),
+        })
+    }
+
+    /// Adds the rows of `dense`, row-major \[any, cols\].
+    ///
+    /// # Errors
+    /// If the memory cannot be had; nothing is added then.
+    ///
+    /// # Panics
+    /// If it is not a whole number of rows.
+    pub fn push(&mut self, dense: &[u8]) -> Result<(), TryReserveError> {
+        assert!(
+            dense.len().is_multiple_of(self.cols),
+            "{} bytes are not rows of {}",
+            dense.len(),
+            self.cols
+        );
+        if dense.is_empty() {
+            return Ok(());
+        }
+        let mut length = self.entries.len();
+        let stored = length + count(dense);
+        self.bounds
+            .try_reserve(dense.len() / self.cols * self.bands())?;
         // One place more than is stored: every byte of a word is written, and those that are 0
         // are written over by the next. Without a branch, for which they are cannot be predicted;
         // but most words are all 0.
-        let mut entries = vec![0; stored + 1];
-        let mut length = 0;
-        for row in dense.chunks_exact(cols) {
-            for bytes in row.chunks(band) {
+        self.entries.try_reserve(stored + 1 - length)?;
+        self.entries.resize(stored + 1, 0);
+        let entries = &mut self.entries[..];
+        for row in dense.chunks_exact(self.cols) {
+            for bytes in row.chunks(self.band) {
                 let mut column = 0;
                 let (words, rest) = bytes.as_chunks::<8>();
                 let words = words
@@ -117,16 +158,34 @@ impl SparseBytes {
                     }
                     column += word.len();
                 }
-                bounds.push(length);
+                self.bounds.push(length);
             }
         }
-        entries.truncate(stored);
-        Some(Self {
-            cols,
-            band,
-            bounds,
-            entries,
-        })
+        self.entries.truncate(stored);
+        Ok(())
+    }
+
+    /// Gives back memory that was asked for in case of more rows.
+    pub fn shrink(&mut self) {
+        self.bounds.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// All rows with their zeros, row-major \[rows, cols\].
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    pub fn to_dense(&self) -> Result<Vec<u8>, TryReserveError> {
+        let len = self.rows() * self.cols;
+        let mut dense = Vec::new();
+        dense.try_reserve_exact(len)?;
+        dense.resize(len, 0);
+        for (r, to) in dense.chunks_exact_mut(self.cols.max(1)).enumerate() {
+            for (column, byte) in self.row(r) {
+                to[column] = byte;
+            }
+        }
+        Ok(dense)
     }
 
     /// Bands in a row.
@@ -241,5 +300,38 @@ impl Kernel for Prefetch<'_> {
                 s.prefetch(line.as_ptr());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_come_in_pieces() {
+        // A band, several of them, and those of 256.
+        for cols in [3, 300, 5_000] {
+            let byte = |i: usize| if i % 7 < 3 { (i % 251) as u8 } else { 0 };
+            let dense: Vec<u8> = (0..9 * cols).map(byte).collect();
+            let whole = SparseBytes::from_dense(&dense, cols).unwrap();
+            let mut rows = SparseBytes::empty(cols).unwrap();
+            for piece in [
+                &dense[..cols],
+                &[],
+                &dense[cols..5 * cols],
+                &dense[5 * cols..],
+            ] {
+                rows.push(piece).unwrap();
+            }
+            rows.shrink();
+            for rows in [whole, rows] {
+                assert_eq!((rows.rows(), rows.cols()), (9, cols));
+                assert_eq!(rows.to_dense().unwrap(), dense, "{cols} columns");
+                let lit = dense.iter().filter(|&&v| v != 0).count();
+                assert_eq!(rows.density(), lit as f64 / dense.len() as f64);
+            }
+        }
+        assert!(SparseBytes::default().to_dense().unwrap().is_empty());
+        assert!(SparseBytes::empty(0).is_none() && SparseBytes::empty((1 << 16) + 1).is_none());
     }
 }

@@ -5,7 +5,6 @@ use super::output::{evaluation_line, json, say, summary};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
-use crate::data::Dataset;
 use crate::train::{Evaluation, Observer, PretrainProgress, Setting, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::Args;
@@ -184,18 +183,14 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
     }
     let signals = Signals::watch()
         .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
-    let dataset = Dataset::open(&args.data).map_err(Error::from)?;
-    let images = dataset.train.len();
-    if args.hold_out >= images {
+    let (train, test) = Samples::open(&args.data, args.hold_out, args.input)?;
+    if train.is_empty() {
         let message = format!(
-            "--hold-out {} leaves nothing of the {images} training images",
+            "--hold-out {} leaves nothing of the training images",
             args.hold_out
         );
         return Err(Failure::Message(USAGE, message));
     }
-    let samples = Samples::from_dataset(&dataset, args.hold_out, args.input);
-    let (train, test) = samples.map_err(Error::from)?;
-    drop(dataset);
     let mut progress = Progress::new(config.steps, args.json, &signals);
     let mut trainer = Trainer::observed(config.clone(), &train, &test, isa, &mut progress)?;
     progress.start(config.steps);
