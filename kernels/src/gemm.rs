@@ -14,7 +14,7 @@
 //! ```
 //!
 //! How large mr and nr are depends on the core: nr is 16, a register, or several of them
-//! where the units are as wide as the registers (`shape`).
+//! where the units are as wide as the registers (`shape`), or rows are few (`blocking`).
 //!
 //! A and B are read where they lie, as long as they lie well: then copying them ("packing",
 //! so that the microkernel reads in a straight line) costs more than it saves. Packed are
@@ -59,7 +59,7 @@ pub use shared::SharedGemm;
 
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedBuffer, Isa, MatMut, MatRef, padded};
-use blocking::suits_narrow_tiles;
+use blocking::{for_rows, suits_narrow_tiles};
 use microkernel::Start;
 use narrow::Narrow;
 use product::Product;
@@ -157,13 +157,14 @@ impl Gemm {
         } else {
             (a, b, alpha, 1.0, c)
         };
-        let narrow = !self.shape.wide() || suits_narrow_tiles(a.rows(), b);
+        let shape = for_rows(self.shape, a.rows(), b);
+        let narrow = !shape.wide() || suits_narrow_tiles(a.rows(), b);
         let (blocking, start) = (self.blocking, Start::with_beta(beta));
         let (packed_a, packed_b) = (&mut *self.a, &mut *self.b);
         // Each made where it goes: to move a product costs the smallest 7 %.
         if narrow {
             self.isa.dispatch(Narrow(Product {
-                shape: self.shape,
+                shape,
                 blocking,
                 packed_a,
                 packed_b,
@@ -176,7 +177,7 @@ impl Gemm {
             }));
         } else {
             self.isa.dispatch(Product {
-                shape: self.shape,
+                shape,
                 blocking,
                 packed_a,
                 packed_b,

@@ -24,7 +24,7 @@ impl Product<'_> {
             && self.alpha_a == 1.0
             && self.alpha_b == 1.0
             && self.c.col_stride() == 1
-            && !prefetches_c(m, n, k)
+            && !prefetches_c(self.shape, m, n, k)
             && reads_b_in_place(self.shape, m, self.b, k)
             && reads_a_in_place(self.shape, self.a, k)
     }
@@ -41,7 +41,9 @@ impl Product<'_> {
         let ahead = prefetches_b(depth, n);
         let (most, registers) = if n <= LANES {
             (MAX_ROWS, 1)
-        } else if n > 2 * LANES && is_near_panel(self.shape, depth, n) {
+        } else if n > 2 * LANES
+            && (self.shape.rows <= Shape::LOW_ROWS || is_near_panel(self.shape, depth, n))
+        {
             (Shape::LOW_ROWS, self.shape.registers)
         } else {
             (self.shape.rows, 2)

@@ -47,7 +47,7 @@ impl Kernel for Product<'_> {
             !far && self.alpha_a == 1.0 && reads_a_in_place(self.shape, self.a, kc.min(k));
         let (shape, kc) = cut(self.shape, (unaligned, far), kc, (m, k, n));
         let mc = self.blocking.rows(kc.min(k));
-        let prefetch = prefetches_c(m, n, kc.min(k));
+        let prefetch = prefetches_c(self.shape, m, n, kc.min(k));
         let (row_stride, col_stride) = (self.c.row_stride(), self.c.col_stride());
 
         // Loop 5: nc columns of B and C.

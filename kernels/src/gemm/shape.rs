@@ -19,13 +19,16 @@ impl Shape {
     /// Rows of the tiles of one register, on cores with fewer.
     pub(super) const FEW_ROWS: usize = 6;
 
+    /// The most rows of tiles of two registers.
+    pub(super) const TWO_ROWS: usize = 12;
+
     /// The most rows of tiles of three and four registers.
     pub(super) const LOW_ROWS: usize = 6;
 
     /// The shape for a core.
     ///
-    /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1. 12 to 16 rows are
-    ///   equally fast, 8 or 18 slower. Tiles of two or three registers would need fewer
+    /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1, but for few rows
+    ///   (`blocking::for_rows`). 12 to 16 rows are equally fast, 8 or 18 slower. Tiles of two or three registers would need fewer
     ///   loads, but loads are not what limits it. A narrow panel of B stays in the
     ///   first-level cache, wastes fewer lanes at the edge, and a tile has few stores at its
     ///   end, which pass beside the products of the next one.
@@ -38,7 +41,7 @@ impl Shape {
     #[inline(always)]
     pub(super) fn of<S: Simd>(s: S) -> Self {
         let (rows, registers) = match (S::REGISTERS >= 32, s.full_width()) {
-            (true, true) => (12, 4),
+            (true, true) => (Self::TWO_ROWS, 4),
             (true, false) => (Self::NARROW_ROWS, 1),
             (false, _) => (Self::FEW_ROWS, 1),
         };

@@ -42,7 +42,7 @@ impl Kernel for Narrow<'_> {
             true => mc.max(product.blocking.rows(longest) / shape.rows * shape.rows),
             false => mc,
         };
-        let prefetch = prefetches_c(m, n, longest);
+        let prefetch = prefetches_c(shape, m, n, longest);
         let (row_stride, col_stride) = (product.c.row_stride(), product.c.col_stride());
 
         // Loop 5: nc columns of B and C.
