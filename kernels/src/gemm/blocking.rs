@@ -168,6 +168,12 @@ fn crowded(lines: usize, stride: usize, cache: Cache) -> bool {
     step >= LINE && lines > ways * (way / step)
 }
 
+/// Whether `rows` rows, `stride` floats apart, push each other out of the first-level cache of any
+/// core.
+pub(super) fn collide(rows: usize, stride: usize) -> bool {
+    crowded(rows, stride, Cache::FIRST_LEVEL)
+}
+
 /// Whether the microkernel may read A where it lies, if α is 1: whether it finds the
 /// elements for one k side by side, or goes along rows that stay in the first-level cache
 /// together. Nothing is gained by packing then.

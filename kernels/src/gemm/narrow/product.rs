@@ -7,7 +7,7 @@ use crate::gemm::blocking::{
     depth_of_few, is_on_many_pages, prefetches_c, reads_a_in_place, reads_b_in_place,
 };
 use crate::gemm::microkernel::Start;
-use crate::gemm::pack::{pack_a, pack_panel};
+use crate::gemm::pack::{pack_a, pack_b};
 use crate::gemm::product::{Product, depths, pieces, readable};
 use crate::gemm::shape::Shape;
 use crate::parts::even_parts;
@@ -55,10 +55,9 @@ impl Kernel for Narrow<'_> {
                 let packed_b = &mut product.packed_b[..depth * padded(columns)];
                 let in_place = if direct_b { readable::<S>(columns) } else { 0 };
                 let turned = if turning && depth >= TURNED { whole } else { 0 };
-                for first in (in_place.max(turned)..columns).step_by(LANES) {
-                    let panel = b.col_range(first, columns.min(first + LANES)).transposed();
-                    let packed = &mut packed_b[first * depth..][..LANES * depth];
-                    pack_panel(s, product.alpha_b, panel, LANES, packed);
+                let to_pack = in_place.max(turned);
+                if to_pack < columns {
+                    pack_b(s, product.alpha_b, b, to_pack, packed_b);
                 }
                 // Loop 3: mc rows of A and C.
                 for (i, rows) in even_parts(m, mc) {
