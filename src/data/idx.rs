@@ -7,13 +7,15 @@
 
 use std::collections::TryReserveError;
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Take};
+use std::io::Read;
 
-use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::CLASSES;
 pub use super::error::IdxError;
+
+mod source;
+use source::{GZIP_MAGIC, Source};
 
 /// The most raw bytes, header included, that a file may claim: 1 GiB.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -22,9 +24,6 @@ pub const MAX_FILE_BYTES: u64 = 1 << 30;
 const UNSIGNED_BYTE: u8 = 0x08;
 /// The most bytes that are read, hashed and handed on at a time: few enough to stay in the cache.
 pub const PIECE: usize = 64 << 10;
-/// Compressed bytes allowed beyond twice the raw size. Deflate can go on forever
-/// without giving a byte (empty blocks); real streams are never larger than their content by much.
-const GZIP_SLACK: u64 = 1 << 20;
 
 /// What a file is to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -283,12 +282,7 @@ impl<R: Read> Reader<R> {
             filled += source.fill(&mut buffer[4..], 4)?;
         }
         let header = Header::parse(kind, &buffer[..filled])?;
-        source.allow_compressed(
-            header
-                .file_len()
-                .saturating_mul(2)
-                .saturating_add(GZIP_SLACK),
-        );
+        source.allow(header.file_len());
         Ok(Reader { source, header })
     }
 
@@ -358,7 +352,7 @@ impl<R: Read> Reader<R> {
         self.source.finish(expected)?;
         Ok(Origin {
             sha256: format!("{:x}", hasher.finalize()),
-            gzipped: matches!(self.source, Source::Gzip(_)),
+            gzipped: self.source.gzipped(),
         })
     }
 }
@@ -374,132 +368,5 @@ fn check_labels(kind: Kind, data: &[u8]) -> Result<(), IdxError> {
             index,
             found: data[index],
         }),
-    }
-}
-
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// Raw bytes, from a stream that gives them as they are or compressed.
-#[derive(Debug)]
-enum Source<R: Read> {
-    Raw(Sniffed<R>),
-    Gzip(Box<GzDecoder<BufReader<Take<Sniffed<R>>>>>),
-}
-
-impl<R: Read> Source<R> {
-    fn sniff(stream: R) -> Result<Self, IdxError> {
-        let mut stream = Sniffed {
-            prefix: [0; 2],
-            len: 0,
-            given: 0,
-            stream,
-        };
-        let mut prefix = [0; 2];
-        let mut len = 0;
-        while len < prefix.len() {
-            match stream.read(&mut prefix[len..]) {
-                Ok(0) => break,
-                Ok(n) => len += n,
-                Err(source) => {
-                    return Err(IdxError::Io {
-                        offset: len as u64,
-                        source,
-                    });
-                }
-            }
-        }
-        (stream.prefix, stream.len) = (prefix, len);
-        Ok(if prefix[..len] == GZIP_MAGIC {
-            let compressed = BufReader::with_capacity(PIECE, stream.take(GZIP_SLACK));
-            Source::Gzip(Box::new(GzDecoder::new(compressed)))
-        } else {
-            Source::Raw(stream)
-        })
-    }
-
-    /// Sets how many more compressed bytes may be read.
-    fn allow_compressed(&mut self, bytes: u64) {
-        if let Source::Gzip(gzip) = self {
-            gzip.get_mut().get_mut().set_limit(bytes);
-        }
-    }
-
-    /// Fills `buffer`, or less of it if the data ends; `offset` is where the next raw byte stands.
-    fn fill(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize, IdxError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let read = match self {
-                Source::Raw(stream) => stream.read(&mut buffer[filled..]),
-                Source::Gzip(gzip) => gzip.read(&mut buffer[filled..]),
-            };
-            match read {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) => return Err(self.error(error, offset + filled as u64)),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn error(&self, source: io::Error, offset: u64) -> IdxError {
-        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match self {
-            Source::Gzip(gzip)
-                if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) =>
-            {
-                let reason = if gzip.get_ref().get_ref().limit() == 0 {
-                    "far more compressed bytes than data".to_owned()
-                } else if source.kind() == UnexpectedEof {
-                    "the compressed stream ends early".to_owned()
-                } else {
-                    source.to_string()
-                };
-                IdxError::Gzip { offset, reason }
-            }
-            _ => IdxError::Io { offset, source },
-        }
-    }
-
-    /// Makes sure that the data ends here, after `expected` raw bytes. For gzip this checks the CRC too.
-    fn finish(&mut self, expected: u64) -> Result<(), IdxError> {
-        if self.fill(&mut [0], expected)? > 0 {
-            return Err(IdxError::Trailing { expected });
-        }
-        let Source::Gzip(gzip) = self else {
-            return Ok(());
-        };
-        let rest = gzip.get_mut();
-        match rest.fill_buf().map(|bytes| bytes.is_empty()) {
-            // At the limit nothing is known of what follows.
-            Ok(ended) if ended && rest.get_ref().limit() > 0 => Ok(()),
-            Ok(_) => Err(IdxError::GzipTrailing),
-            Err(error) => Err(self.error(error, expected)),
-        }
-    }
-}
-
-/// A stream whose first bytes have been looked at and are given again. Retries interrupted reads,
-/// which the decoder would take for the end.
-#[derive(Debug)]
-struct Sniffed<R> {
-    prefix: [u8; 2],
-    len: usize,
-    given: usize,
-    stream: R,
-}
-
-impl<R: Read> Read for Sniffed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.given < self.len {
-            let n = (&self.prefix[self.given..self.len]).read(buffer)?;
-            self.given += n;
-            return Ok(n);
-        }
-        loop {
-            match self.stream.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
     }
 }
