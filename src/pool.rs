@@ -4,6 +4,7 @@ use crate::train::{Evaluation, Observer, PretrainProgress};
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
 /// Is told how the work goes on, from several threads.
@@ -64,6 +65,35 @@ pub(crate) fn join<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Se
         match b {
             Some(b) => (a, b),
             None => unreachable!("done twice"),
+        }
+    })
+}
+
+/// Gives `work` the `items`, which are made on a thread of their own, a few ahead; or as they are
+/// asked for, where no thread can be had. Those that are not taken may not be made.
+///
+/// # Panics
+/// If one of them does.
+pub(crate) fn ahead<T: Send, R>(
+    items: impl Iterator<Item = T> + Send,
+    work: impl FnOnce(&mut dyn Iterator<Item = T>) -> R,
+) -> R {
+    const FEW: usize = 8;
+    let items = Mutex::new(items);
+    let lock = || items.lock().unwrap_or_else(PoisonError::into_inner);
+    let (send, received) = sync_channel(FEW);
+    std::thread::scope(|scope| {
+        let make = move || {
+            for item in &mut *lock() {
+                // Nobody takes it any more.
+                if send.send(item).is_err() {
+                    break;
+                }
+            }
+        };
+        match std::thread::Builder::new().spawn_scoped(scope, make) {
+            Ok(_) => work(&mut received.into_iter()),
+            Err(_) => work(&mut *lock()),
         }
     })
 }
@@ -129,7 +159,7 @@ impl Observer for Watch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::join;
+    use super::{ahead, join};
     use std::sync::mpsc::channel;
 
     #[test]
@@ -145,5 +175,26 @@ mod tests {
     #[should_panic(expected = "of b")]
     fn join_hands_on_a_panic() {
         join(|| (), || panic!("of b"));
+    }
+
+    #[test]
+    fn ahead_makes_all_in_order() {
+        let found: Vec<u32> = ahead(0..1000, |items| items.collect());
+        assert!(found.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn ahead_makes_no_more_than_somebody_takes_and_a_few() {
+        let mut made = 0;
+        let items = std::iter::repeat_with(|| made += 1);
+        ahead(items, |items| items.take(5).for_each(drop));
+        assert!((5..20).contains(&made), "{made} made");
+    }
+
+    #[test]
+    #[should_panic]
+    fn ahead_does_not_take_a_panic_for_the_end() {
+        let items = (0..3).map(|i| assert!(i < 2));
+        ahead(items, |items| items.for_each(drop));
     }
 }

@@ -4,8 +4,8 @@
 //! `cargo +nightly fuzz run idx` (or `RUSTC_BOOTSTRAP=1 cargo fuzz run idx`).
 #![no_main]
 
-use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanin::data::CLASSES;
 use fanin::data::idx::{Header, Idx, IdxError, Kind, MAX_FILE_BYTES, Reader, parse};
@@ -18,14 +18,14 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 struct Stream<'a> {
     bytes: &'a [u8],
     chunk: usize,
-    taken: &'a Cell<u64>,
+    taken: &'a AtomicU64,
 }
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(self.chunk);
         let n = self.bytes.read(&mut buffer[..wanted])?;
-        self.taken.set(self.taken.get() + n as u64);
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }
@@ -59,7 +59,7 @@ fuzz_target!(|input: &[u8]| {
 /// Parses as bytes and as a stream, which must agree.
 fn both(kind: Kind, chunk: usize, bytes: &[u8]) -> Result<Idx, IdxError> {
     let result = parse(kind, bytes);
-    let taken = Cell::new(0);
+    let taken = AtomicU64::new(0);
     let stream = Stream {
         bytes,
         chunk,
@@ -81,9 +81,9 @@ fn both(kind: Kind, chunk: usize, bytes: &[u8]) -> Result<Idx, IdxError> {
             Err(_) => kind.header_len() as u64,
         };
         assert!(
-            taken.get() <= allowed,
+            taken.load(Ordering::Relaxed) <= allowed,
             "took {}, allowed {allowed}",
-            taken.get()
+            taken.load(Ordering::Relaxed)
         );
     }
     if let Ok(idx) = &result {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::CLASSES;
 pub use super::error::IdxError;
+use crate::pool;
 
 mod source;
 use source::{GZIP_MAGIC, Source};
@@ -24,6 +25,8 @@ pub const MAX_FILE_BYTES: u64 = 1 << 30;
 const UNSIGNED_BYTE: u8 = 0x08;
 /// The most bytes that are read, hashed and handed on at a time: few enough to stay in the cache.
 pub const PIECE: usize = 64 << 10;
+/// Fewer bytes are not worth a thread.
+const SMALL: usize = 1 << 20;
 
 /// What a file is to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -296,7 +299,10 @@ impl<R: Read> Reader<R> {
     /// # Errors
     ///
     /// See [`IdxError`].
-    pub fn read(self) -> Result<Idx, IdxError> {
+    pub fn read(self) -> Result<Idx, IdxError>
+    where
+        R: Send,
+    {
         let header = self.header;
         let mut data = Vec::new();
         let origin = self.read_rows(|rows| {
@@ -317,43 +323,94 @@ impl<R: Read> Reader<R> {
 
     /// Hands the elements to `take` as they come, at most [`PIECE`] bytes at a time and always whole
     /// rows (images, or labels) unless one is larger than that. What they are is not looked at; only
-    /// in the end is it made sure that nothing follows, and known what the file was.
+    /// in the end is it made sure that nothing follows, and known what the file was. A file that is
+    /// not small is inflated on a thread of its own.
     ///
     /// # Errors
     ///
     /// See [`IdxError`]; [`IdxError::OutOfMemory`] if `take` has no memory.
     pub fn read_rows(
-        mut self,
+        self,
         mut take: impl FnMut(&[u8]) -> Result<(), TryReserveError>,
-    ) -> Result<Origin, IdxError> {
-        let (len, expected) = (self.header.payload, self.header.file_len());
-        let row = len / self.header.count();
+    ) -> Result<Origin, IdxError>
+    where
+        R: Send,
+    {
+        let gzipped = self.source.gzipped();
+        let small = self.header.payload < SMALL;
+        let mut hasher = Sha256::new_with_prefix(self.header.to_bytes());
+        let mut pieces = Pieces {
+            reader: self,
+            done: 0,
+            ended: false,
+        };
+        let mut taken = 0;
+        let mut take_all = |pieces: &mut dyn Iterator<Item = Result<Vec<u8>, IdxError>>| {
+            for piece in pieces {
+                let piece = piece?;
+                taken += piece.len();
+                hasher.update(&piece);
+                take(&piece).map_err(|_| IdxError::OutOfMemory { bytes: taken })?;
+            }
+            Ok(())
+        };
+        match small {
+            true => take_all(&mut pieces)?,
+            false => pool::ahead(pieces, take_all)?,
+        }
+        Ok(Origin {
+            sha256: format!("{:x}", hasher.finalize()),
+            gzipped,
+        })
+    }
+}
+
+/// The elements of a file, piece by piece; an error is the last one.
+struct Pieces<R: Read> {
+    reader: Reader<R>,
+    /// Bytes of elements that have come.
+    done: usize,
+    ended: bool,
+}
+
+impl<R: Read> Pieces<R> {
+    /// The next piece; none at the end, where there must be no more.
+    fn read(&mut self) -> Result<Option<Vec<u8>>, IdxError> {
+        let Reader { source, header } = &mut self.reader;
+        let (len, expected) = (header.payload, header.file_len());
+        if self.done == len {
+            source.finish(expected)?;
+            return Ok(None);
+        }
+        let row = len / header.count();
         let most = match row <= PIECE {
             true => PIECE - PIECE % row,
             false => PIECE,
         };
-        let mut buffer = vec![0; most.min(len)];
-        let mut hasher = Sha256::new_with_prefix(self.header.to_bytes());
-        let mut done = 0;
-        while done < len {
-            let at = (self.header.kind.header_len() + done) as u64;
-            let piece = &mut buffer[..most.min(len - done)];
-            let filled = self.source.fill(piece, at)?;
-            done += filled;
-            if filled < piece.len() {
-                return Err(IdxError::Truncated {
-                    expected,
-                    found: at + filled as u64,
-                });
-            }
-            hasher.update(&*piece);
-            take(piece).map_err(|_| IdxError::OutOfMemory { bytes: done })?;
+        let at = (header.kind.header_len() + self.done) as u64;
+        let mut piece = vec![0; most.min(len - self.done)];
+        let filled = source.fill(&mut piece, at)?;
+        self.done += filled;
+        match filled < piece.len() {
+            true => Err(IdxError::Truncated {
+                expected,
+                found: at + filled as u64,
+            }),
+            false => Ok(Some(piece)),
         }
-        self.source.finish(expected)?;
-        Ok(Origin {
-            sha256: format!("{:x}", hasher.finalize()),
-            gzipped: self.source.gzipped(),
-        })
+    }
+}
+
+impl<R: Read> Iterator for Pieces<R> {
+    type Item = Result<Vec<u8>, IdxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let piece = self.read().transpose();
+        self.ended = !matches!(piece, Some(Ok(_)));
+        piece
     }
 }
 

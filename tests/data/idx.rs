@@ -35,7 +35,7 @@ impl<R: Read> Read for Stream<R> {
 }
 
 /// Reads a stream to the end or an error; says how many bytes were taken from it.
-fn stream(kind: Kind, inner: impl Read) -> (Result<Idx, IdxError>, u64) {
+fn stream(kind: Kind, inner: impl Read + Send) -> (Result<Idx, IdxError>, u64) {
     let mut stream = Stream {
         inner,
         chunk: usize::MAX,
@@ -95,6 +95,48 @@ fn reads_images_and_labels() {
         // sha256sum's word for these 21 bytes.
         let sha256 = "475ffa17904dfe8673560832e1ae157fcf77c1bd633177e93e859f011fdbbcd0";
         assert_eq!(idx.sha256(), sha256);
+    }
+}
+
+/// A file that is inflated beside what takes it: what is wrong with it comes out as with a small one.
+#[test]
+fn errors_of_a_large_file() {
+    let mut good = vec![0, 0, 8, 3, 0, 0, 10, 0, 0, 0, 0, 28, 0, 0, 0, 28];
+    good.extend((0..=250u8).cycle().take(2560 * 28 * 28));
+    let [mut short, mut long, mut late] = [good.clone(), good.clone(), gzip(&good)];
+    short.pop();
+    long.push(0);
+    late.push(0);
+    for (bytes, expected) in [
+        (short.clone(), "truncated"),
+        (gzip(&short), "truncated"),
+        (long.clone(), "trailing"),
+        (gzip(&long), "trailing"),
+        (late, "gzip"),
+    ] {
+        let (streamed, _) = stream(Kind::Images, bytes.as_slice());
+        let found = match streamed {
+            Err(IdxError::Truncated { expected, found }) if found + 1 == expected => "truncated",
+            Err(IdxError::Trailing { .. }) => "trailing",
+            Err(IdxError::GzipTrailing) => "gzip",
+            other => panic!("{expected}: {other:?}"),
+        };
+        assert_eq!(found, expected);
+    }
+    // Whoever takes it may have no room for it.
+    let reader = Reader::new(Kind::Images, good.as_slice()).unwrap();
+    let mut taken = 0;
+    let full = reader.read_rows(|rows| {
+        assert!(rows.len().is_multiple_of(28 * 28));
+        taken += rows.len();
+        match taken < 500_000 {
+            true => Ok(()),
+            false => Vec::<u8>::new().try_reserve(usize::MAX),
+        }
+    });
+    match full {
+        Err(IdxError::OutOfMemory { bytes }) => assert_eq!(bytes, taken),
+        other => panic!("{other:?}"),
     }
 }
 
