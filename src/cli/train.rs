@@ -5,6 +5,7 @@ use super::output::{evaluation_line, json, say, summary};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
+use crate::data::Dataset;
 use crate::train::{Evaluation, Observer, PretrainProgress, Setting, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::Args;
@@ -185,8 +186,9 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
         .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
     let (train, test) = Samples::open(&args.data, args.hold_out, args.input)?;
     if train.is_empty() {
+        let images = Dataset::open(&args.data).map_err(Error::from)?.train.len();
         let message = format!(
-            "--hold-out {} leaves nothing of the training images",
+            "--hold-out {} leaves nothing of the {images} training images",
             args.hold_out
         );
         return Err(Failure::Message(USAGE, message));

@@ -28,10 +28,10 @@ impl Shape {
     /// The shape for a core.
     ///
     /// - Registers that are taken in halves (Zen 4 with AVX-512): 14 × 1, but for few rows
-    ///   (`blocking::for_rows`). 12 to 16 rows are equally fast, 8 or 18 slower. Tiles of two or three registers would need fewer
-    ///   loads, but loads are not what limits it. A narrow panel of B stays in the
-    ///   first-level cache, wastes fewer lanes at the edge, and a tile has few stores at its
-    ///   end, which pass beside the products of the next one.
+    ///   (`blocking::for_rows`). 12 to 16 rows are equally fast, 8 or 18 slower. Tiles of two or
+    ///   three registers would need fewer loads, but loads are not what limits it. A narrow panel
+    ///   of B stays in the first-level cache, wastes fewer lanes at the edge, and a tile has few
+    ///   stores at its end, which pass beside the products of the next one.
     /// - Registers that are taken whole ([`Simd::full_width`]): 6 × 4, 6 × 3, 12 × 2 and
     ///   12 × 1 (`blocking::cut`). There each FMA of a tile 14 × 1 waits for the load of its
     ///   element of A. Wider tiles share these loads; and stores to one row that lie beside
