@@ -290,7 +290,9 @@ impl Workspace {
             samples.prefetch(batch.isa, batch.coming, self.batch);
         }
         match (&samples.inputs, &mut self.members.each[..]) {
-            (Inputs::Sparse(rows), [only]) if sparse => only.gather(rows, ids, &self.byte_values),
+            (Inputs::Sparse(rows), [only]) if sparse => {
+                only.gather(batch.isa, rows, ids, &self.byte_values)
+            }
             (Inputs::Sparse(_), _) if sparse => {}
             _ => samples.copy_rows(ids, &self.byte_values, &mut self.input),
         }

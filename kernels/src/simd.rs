@@ -224,6 +224,13 @@ pub(crate) trait Simd: Sealed + Copy + Send + Sync + 'static {
         }
     }
 
+    /// A bit for each byte: whether it is not 0.
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        let bits = bytes.iter().enumerate();
+        bits.fold(0, |all, (i, &byte)| all | u32::from(byte != 0) << i)
+    }
+
     /// Asks for the cache line at `p`; any address will do, nothing is accessed.
     #[inline(always)]
     fn prefetch<T>(self, _p: *const T) {}

@@ -290,7 +290,7 @@ fn sparse_accumulate() {
                     let scaled = memory.matrix(batch.len(), n, n + gap);
                     let mut target = memory.matrix(19, n, n + gap);
                     let mut columns = BatchColumns::with_capacity(&images, batch.len()).unwrap();
-                    columns.gather(&images, &batch, (&scale[..]).try_into().unwrap());
+                    columns.gather(isa, &images, &batch, (&scale[..]).try_into().unwrap());
                     sparse::accumulate(
                         isa,
                         &columns,

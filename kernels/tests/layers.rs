@@ -318,6 +318,8 @@ fn sparse_accumulate_is_one_chain_in_ascending_samples() {
                     vec![],
                     vec![5],
                     vec![19, 0, 7, 7, 8],
+                    (3..13).collect(),
+                    many(16),
                     (0..20).collect(),
                     many(64),
                     many(65),
@@ -329,7 +331,7 @@ fn sparse_accumulate_is_one_chain_in_ascending_samples() {
                     let scaled = Gapped::new(batch.len(), n, n + 5, float);
                     let old = Gapped::new(cols, n, n + 16, || numbers.float());
                     let mut target = old.clone();
-                    columns.gather(&inputs, &batch, &scale);
+                    columns.gather(isa, &inputs, &batch, &scale);
                     sparse::accumulate(isa, &columns, scaled.view(), target.view_mut());
                     let what = format!("{isa:?} {cols}×{n} {:?}", batch.get(..20));
                     target.assert(&what, |p, c| {
@@ -352,10 +354,10 @@ fn a_batch_that_could_not_be_gathered_is_not_used() {
     let inputs = SparseBytes::from_dense(&[1; 40], 4).unwrap();
     let (isa, scale) = (Isa::best(), scale());
     let mut columns = BatchColumns::default();
-    columns.gather(&inputs, &[9; 10], &scale);
+    columns.gather(isa, &inputs, &[9; 10], &scale);
     // Sample 10 does not exist: a panic after entries of ten samples, and before.
     let mut gather = |batch: &[u32]| {
-        let gather = || columns.gather(&inputs, batch, &scale);
+        let gather = || columns.gather(isa, &inputs, batch, &scale);
         let gathered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(gather));
         let used = std::panic::catch_unwind(|| {
             let scaled = Gapped::new(batch.len(), 16, 16, || 1.0);

@@ -238,7 +238,7 @@ impl Batches {
                 }
             }
         } else if let (0, Inputs::Sparse(rows)) = (self.l, &samples.inputs) {
-            self.columns.gather(rows, &self.ids, &self.byte_values);
+            self.columns.gather(isa, rows, &self.ids, &self.byte_values);
         }
     }
 

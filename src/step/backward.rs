@@ -282,7 +282,7 @@ impl Workspace {
             Inputs::Bytes(bytes, cols) if !space.scaled.iter().all(|v| v.is_finite()) => {
                 let (inputs, all) = sparse_batch(bytes, *cols, batch.ids);
                 let mut columns = BatchColumns::default();
-                columns.gather(&inputs, &all, &self.byte_values);
+                columns.gather(batch.isa, &inputs, &all, &self.byte_values);
                 rebuilt = columns;
                 Some(&rebuilt)
             }

@@ -52,7 +52,7 @@ impl<'a> FirstLayer<'a> {
     /// The member gathers the batch `ids` that is to come, while there is nothing else to do.
     pub(super) fn gather_ahead(&self, own: &mut Member, ids: &[u32]) {
         self.prefetch(ids);
-        own.gather_ahead(self.inputs, ids, self.byte_values);
+        own.gather_ahead(self.isa, self.inputs, ids, self.byte_values);
     }
 
     /// Asks for the samples of the batches after `ids`.
@@ -79,7 +79,7 @@ impl<'a> FirstLayer<'a> {
     ) {
         if !own.take_ahead() {
             self.prefetch(ids);
-            own.gather(self.inputs, ids, self.byte_values);
+            own.gather(self.isa, self.inputs, ids, self.byte_values);
         }
         let w = own.columns_of(0, &self.layer, cols);
         let z = (z.rows() > 0).then_some(z);

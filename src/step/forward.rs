@@ -70,7 +70,7 @@ impl Workspace {
                 let [z, mut y, mut x_hat, mean, variance, inverse] = matrices;
                 if let (true, None, Inputs::Sparse(inputs)) = (gathers, x, &samples.inputs) {
                     samples.prefetch(isa, coming, size);
-                    own.gather(inputs, ids, values);
+                    own.gather(isa, inputs, ids, values);
                 }
                 if let (true, Some(x)) = (several && l > 0, start.or(x)) {
                     fetch(isa, x);

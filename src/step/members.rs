@@ -53,15 +53,21 @@ pub(super) type Rows<'a> = [MatMut<'a>; 2];
 
 impl Member {
     /// Takes the samples `ids`.
-    pub fn gather(&mut self, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
+    pub fn gather(&mut self, isa: Isa, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
         self.rows.gather(inputs, ids);
-        self.columns.gather(inputs, ids, values);
+        self.columns.gather(isa, inputs, ids, values);
     }
 
     /// Takes the samples `ids` of the batch to come. The columns stay those of this batch.
-    pub fn gather_ahead(&mut self, inputs: &SparseBytes, ids: &[u32], values: &[f32; 256]) {
+    pub fn gather_ahead(
+        &mut self,
+        isa: Isa,
+        inputs: &SparseBytes,
+        ids: &[u32],
+        values: &[f32; 256],
+    ) {
         self.rows.gather(inputs, ids);
-        self.ahead.gather(inputs, ids, values);
+        self.ahead.gather(isa, inputs, ids, values);
         self.has_ahead = true;
     }
 

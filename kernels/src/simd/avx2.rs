@@ -253,6 +253,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: 32 bytes; `self` proves the ISA.
+        let zeros = unsafe {
+            let v = _mm256_loadu_si256(bytes.as_ptr().cast());
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256()))
+        };
+        !zeros.cast_unsigned()
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, p: *const T) {
         op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()));
     }

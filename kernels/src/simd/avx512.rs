@@ -161,6 +161,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: 32 bytes; `self` proves the ISA.
+        unsafe {
+            let v = _mm256_loadu_si256(bytes.as_ptr().cast());
+            _mm256_test_epi8_mask(v, v)
+        }
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, p: *const T) {
         op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()));
     }

@@ -219,6 +219,23 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+        let mut all = 0;
+        for (i, bytes) in bytes.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: 16 bytes of each; `self` proves the ISA.
+            let (low, high) = unsafe {
+                let v = vld1q_u8(bytes.as_ptr());
+                let bits = vandq_u8(vtstq_u8(v, v), vld1q_u8(BITS.as_ptr()));
+                let halves = (vget_low_u8(bits), vget_high_u8(bits));
+                (vaddv_u8(halves.0), vaddv_u8(halves.1))
+            };
+            all |= u32::from(u16::from_le_bytes([low, high])) << (16 * i);
+        }
+        all
+    }
+
+    #[inline(always)]
     fn sum_each(self, v: [F; LANES]) -> F {
         /// Lanes 8 apart, then lanes 4 apart, of one row.
         #[inline(always)]

@@ -4,7 +4,7 @@
 //! the loads of δ. A sample that lights only one of them is multiplied by 0 for the other.
 
 use super::BatchColumns;
-use super::batch_columns::{Pair, ROWS};
+use super::batch_columns::{Pair, ROWS, nonzero};
 use crate::parts::{even_parts, even_runs};
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
@@ -170,7 +170,7 @@ impl Accumulate<'_> {
     ) {
         let corner = self.place(g, 0, panels.first);
         for (p, pair) in self.inputs.pairs(g).take(pairs).enumerate() {
-            if pair.lit == [0; ROWS] {
+            if pair.lit == 0 {
                 continue;
             }
             let mut place = corner.below(p * ROWS);
@@ -178,11 +178,11 @@ impl Accumulate<'_> {
             // some of the columns (contract).
             unsafe {
                 for _ in 0..panels.longer {
-                    place.add::<S, ROWS, P>(s, pair, [0, 1]);
+                    place.add::<S, ROWS, P>(s, pair, pair.lit, [0, 1]);
                     place = place.beside(P);
                 }
                 for _ in 0..panels.shorter {
-                    place.add::<S, ROWS, Q>(s, pair, [0, 1]);
+                    place.add::<S, ROWS, Q>(s, pair, pair.lit, [0, 1]);
                     place = place.beside(Q);
                 }
             }
@@ -196,10 +196,11 @@ impl Accumulate<'_> {
         for (p, pair) in self.inputs.pairs(g).enumerate().skip(first) {
             let rows = ROWS.min(self.inputs.cols() - p * ROWS);
             for r in 0..rows {
+                let lit = nonzero(pair.bytes[r]);
                 for register in 0..self.target.cols() / LANES {
                     let place = self.place(g, p * ROWS + r, register);
                     // SAFETY: this register of a row of the target, and of the samples that are lit.
-                    unsafe { place.add::<S, 1, 1>(s, pair, [r]) };
+                    unsafe { place.add::<S, 1, 1>(s, pair, lit, [r]) };
                 }
             }
         }
@@ -250,17 +251,18 @@ impl Place {
         }
     }
 
-    /// Adds to `R` rows what the samples give that light one of these `columns` of a pair.
+    /// Adds to `R` rows, these `columns` of a pair, what the samples `lit` give.
     ///
     /// # Safety
     /// - `target` is valid for reads and writes of `R` rows of 16·`P` floats, `scaled` for reads
-    ///   of so many at i·`scaled_stride` for each bit i of `pair.lit`, of which `pair.bytes` has
+    ///   of so many at i·`scaled_stride` for each bit i of `lit`, of which `pair.bytes` have
     ///   more.
     #[inline(always)]
     unsafe fn add<S: Simd, const R: usize, const P: usize>(
         self,
         s: S,
         pair: Pair<'_>,
+        mut lit: u64,
         columns: [usize; R],
     ) {
         let mut acc = [[s.zero(); P]; R];
@@ -270,17 +272,14 @@ impl Place {
                 *acc = unsafe { s.load(self.target.add(r * self.target_stride + j * LANES)) };
             }
         }
-        let mut lit = columns
-            .iter()
-            .fold(0, |lit, &column| lit | pair.lit[column]);
         while lit != 0 {
             let sample = lit.trailing_zeros() as usize;
             lit &= lit - 1;
             let mut x = [s.zero(); R];
             for (x, &column) in x.iter_mut().zip(&columns) {
                 // SAFETY: a sample of the group (contract).
-                let bytes = unsafe { pair.bytes.get_unchecked(sample) };
-                *x = s.splat(pair.values[usize::from(bytes[column])]);
+                let byte = unsafe { *pair.bytes[column].get_unchecked(sample) };
+                *x = s.splat(pair.values[usize::from(byte)]);
             }
             for j in 0..P {
                 // SAFETY: register j < P of a sample's row of scaled (contract).

@@ -110,7 +110,7 @@ impl Case {
         let rows = SparseBytes::from_dense(&self.noisy, SIZES[0]).unwrap();
         let ids: Vec<u32> = (0..).take(BATCH).collect();
         let mut columns = BatchColumns::default();
-        columns.gather(&rows, &ids, &values);
+        columns.gather(isa, &rows, &ids, &values);
         let mut batch = BatchRows::default();
         batch.gather(&rows, &ids);
         let noisy = self.noisy();

@@ -1,4 +1,4 @@
-//! Rows that are turned, and products of rows.
+//! Rows that are turned, products of rows, and bytes that are not 0.
 
 use super::*;
 
@@ -33,6 +33,30 @@ fn rows_are_turned_and_the_last_one_repeated() {
             let expected: [[f32; LANES]; TURNED] =
                 std::array::from_fn(|i| std::array::from_fn(|j| rows[7 * j.min(n - 1) + i]));
             assert_eq!(isa.dispatch(Turned { n, rows }), expected, "{isa:?} {n}");
+        }
+    }
+}
+
+/// Which of 32 bytes are not 0.
+struct Nonzero<'a>(&'a [u8; 32]);
+
+impl Kernel for Nonzero<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> u32 {
+        s.nonzero(self.0)
+    }
+}
+
+#[test]
+fn each_byte_that_is_not_zero_has_a_bit() {
+    for isa in Isa::available() {
+        for bits in (0..32).map(|i| 1u32 << i).chain([0, u32::MAX, 0x8001_f00d]) {
+            for byte in [1, 0x7f, 0x80, 0xff] {
+                let bytes = std::array::from_fn(|i| if bits >> i & 1 == 1 { byte } else { 0 });
+                assert_eq!(isa.dispatch(Nonzero(&bytes)), bits, "{isa:?} {byte}");
+            }
         }
     }
 }
