@@ -15,8 +15,8 @@ impl Samples {
     /// Byte inputs, row-major \[classes.len(), cols\], a byte v standing for v/255.
     ///
     /// # Errors
-    /// If the lengths do not fit, or `path` is sparse and there are more than 65,536
-    /// columns.
+    /// If the lengths do not fit, `path` is sparse and there are more than 65,536
+    /// columns, or there is no memory.
     pub fn from_bytes(
         bytes: &[u8],
         cols: usize,
@@ -64,6 +64,9 @@ impl Samples {
         Ok((train?, test?))
     }
 
+    /// The samples of a data set by its name, `mnist` or `fashion-mnist`, or of a folder: to train
+    /// on, without the first `hold_out` (none, if that is more than there are), and to test on.
+    ///
     /// What [`Samples::from_dataset`] makes of [`Dataset::open`], in less time and memory: no
     /// image is kept but in the form that samples have.
     ///
