@@ -3,7 +3,7 @@
 use super::elements::Elements;
 use super::lines::{Rows, Source};
 use super::microkernel::{Start, Tile};
-use super::pack::pack_panel;
+use super::pack::pack_b;
 use super::shape::{MAX_COLUMNS, MAX_ROWS, Shape, reads_parts};
 use crate::parts::even_runs;
 use crate::simd::Simd;
@@ -111,14 +111,9 @@ impl Block<'_> {
         let Some(scale) = self.to_pack else {
             return;
         };
-        let depth = self.b.rows();
-        let to = to.min(self.b.cols());
-        for first in (from..to).step_by(LANES) {
-            let panel = self.b.col_range(first, to.min(first + LANES)).transposed();
-            let place = self.place(from) + (first - from) * depth;
-            let packed = &mut self.packed_b[place..][..LANES * depth];
-            pack_panel(s, scale, panel, LANES, packed);
-        }
+        let b = self.b.col_range(from, to.min(self.b.cols()));
+        let place = self.place(from);
+        pack_b(s, scale, b, &mut self.packed_b[place..]);
     }
 
     /// Where the panels that begin with `column` are packed.

@@ -19,16 +19,15 @@ pub(super) fn pack_a<S: Simd>(s: S, scale: f32, a: MatRef<'_>, mr: usize, packed
     }
 }
 
-/// Packs the columns of `scale`·`b` from `from` on in panels of 16, the last one padded: column j of
-/// line p goes to `(j / 16·depth + p)·16 + j % 16`.
+/// Packs `scale`·`b` in panels of 16 columns, the last one padded: column j of line p goes to
+/// `(j / 16·depth + p)·16 + j % 16`.
 ///
 /// # Panics
-/// If `packed` is too short, or `from` no multiple of 16.
+/// If `packed` is too short.
 #[inline(always)]
-pub(super) fn pack_b<S: Simd>(s: S, scale: f32, b: MatRef<'_>, from: usize, packed: &mut [f32]) {
+pub(super) fn pack_b<S: Simd>(s: S, scale: f32, b: MatRef<'_>, packed: &mut [f32]) {
     let (depth, columns) = (b.rows(), b.cols());
-    assert!(from.is_multiple_of(LANES));
-    let mut first = from;
+    let mut first = 0;
     while first < columns {
         let packed = &mut packed[first * depth..];
         if b.col_stride() == 1 && columns - first >= TOGETHER * LANES {
@@ -80,13 +79,7 @@ fn pack_together<S: Simd>(s: S, scale: f32, b: MatRef<'_>, packed: &mut [f32]) {
 /// # Panics
 /// Unless 1 ≤ width ≤ pitch ≤ 16 and `packed` holds depth·pitch.
 #[inline(always)]
-pub(super) fn pack_panel<S: Simd>(
-    s: S,
-    scale: f32,
-    panel: MatRef<'_>,
-    pitch: usize,
-    packed: &mut [f32],
-) {
+fn pack_panel<S: Simd>(s: S, scale: f32, panel: MatRef<'_>, pitch: usize, packed: &mut [f32]) {
     let (width, depth) = (panel.rows(), panel.cols());
     assert!(0 < width && width <= pitch && pitch <= LANES && packed.len() == depth * pitch);
     if panel.row_stride() == 1 {
