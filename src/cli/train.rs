@@ -5,7 +5,7 @@ use super::output::{evaluation_line, json, say, summary};
 use super::signals::Signals;
 use super::{FAILED, Failure, USAGE};
 use crate::config::{LayerRange, TrainConfig};
-use crate::data::Dataset;
+use crate::data::Folder;
 use crate::train::{Evaluation, Observer, PretrainProgress, Setting, Status, Trainer};
 use crate::{Activation, Error, Initializer, InputPath, Isa, Loss, Samples, checkpoint, peak};
 use clap::Args;
@@ -186,7 +186,8 @@ pub(super) fn run(args: &TrainArgs, started: Instant) -> Result<(), Failure> {
         .map_err(|e| Failure::Message(FAILED, format!("cannot watch for signals: {e}")))?;
     let (train, test) = Samples::open(&args.data, args.hold_out, args.input)?;
     if train.is_empty() {
-        let images = Dataset::open(&args.data).map_err(Error::from)?.train.len();
+        let folder = Folder::open(&args.data).map_err(Error::from)?;
+        let images = folder.training_images();
         let message = format!(
             "--hold-out {} leaves nothing of the {images} training images",
             args.hold_out

@@ -115,6 +115,11 @@ impl Folder {
         Ok((train, test, facts))
     }
 
+    /// How many training images there are.
+    pub fn training_images(&self) -> usize {
+        self.train.images.reader.header().count()
+    }
+
     /// Pixels of an image.
     pub fn pixels(&self) -> usize {
         let header = self.train.images.reader.header();
