@@ -317,9 +317,10 @@ pub(super) fn is_near_panel(shape: Shape, depth: usize, n: usize) -> bool {
 }
 
 /// Whether lines of B, depth × n and read in place, are to be asked for in advance: where
-/// they come from beyond the first-level cache.
-pub(super) fn prefetches_b(depth: usize, n: usize) -> bool {
-    depth.saturating_mul(n) > Cache::FIRST_LEVEL.bytes() / FLOAT
+/// they come from beyond the first-level cache. Not where tiles have two registers at most: their
+/// B is small.
+pub(super) fn prefetches_b(shape: Shape, depth: usize, n: usize) -> bool {
+    shape.registers > 2 && depth.saturating_mul(n) > Cache::FIRST_LEVEL.bytes() / FLOAT
 }
 
 /// Whether tiles of C are to be asked for in advance: where C, m × n, does not stay in

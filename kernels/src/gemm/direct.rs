@@ -38,7 +38,7 @@ impl Product<'_> {
         let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
         let (b_row, c_row) = (self.b.row_stride(), self.c.row_stride());
         let (a, b, c) = (self.a.as_ptr(), self.b.as_ptr(), self.c.as_mut_ptr());
-        let ahead = self.shape.registers > 2 && prefetches_b(depth, n);
+        let ahead = prefetches_b(self.shape, depth, n);
         let (most, registers) = if n <= LANES {
             (MAX_ROWS, 1)
         } else if n > 2 * LANES

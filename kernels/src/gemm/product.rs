@@ -73,7 +73,7 @@ impl Kernel for Product<'_> {
                         to_pack: (i == 0).then_some(self.alpha_b),
                         alone: rows == m,
                         beside: beside && i == 0,
-                        ahead: prefetches_b(depth, columns),
+                        ahead: prefetches_b(self.shape, depth, columns),
                         packed_b,
                         c: self
                             .c

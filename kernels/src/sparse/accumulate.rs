@@ -4,7 +4,7 @@
 //! the loads of δ. A sample that lights only one of them is multiplied by 0 for the other.
 
 use super::BatchColumns;
-use super::batch_columns::{Pair, ROWS, nonzero};
+use super::batch_columns::{Pair, ROWS};
 use crate::parts::{even_parts, even_runs};
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, LANES, MatMut, MatRef};
@@ -196,7 +196,7 @@ impl Accumulate<'_> {
         for (p, pair) in self.inputs.pairs(g).enumerate().skip(first) {
             let rows = ROWS.min(self.inputs.cols() - p * ROWS);
             for r in 0..rows {
-                let lit = nonzero(pair.bytes[r]);
+                let lit = pair.lit_in(r);
                 for register in 0..self.target.cols() / LANES {
                     let place = self.place(g, p * ROWS + r, register);
                     // SAFETY: this register of a row of the target, and of the samples that are lit.

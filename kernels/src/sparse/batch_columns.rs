@@ -61,6 +61,15 @@ pub(super) struct Pair<'a> {
     pub values: &'a [f32; 256],
 }
 
+impl Pair<'_> {
+    /// A bit for each sample that lights one column of the two.
+    #[inline(always)]
+    pub fn lit_in(&self, column: usize) -> u64 {
+        let bytes = self.bytes[column].iter().enumerate();
+        bytes.fold(0, |lit, (i, &byte)| lit | u64::from(byte != 0) << i)
+    }
+}
+
 impl BatchColumns {
     /// Room for batches of `batch` rows of `inputs`.
     ///
@@ -215,13 +224,6 @@ fn columns_lit<const COLUMN: usize>(bits: u32, lit: &mut [u64]) {
         *lit = (bits | bits >> COLUMN) & ((1 << COLUMN) - 1);
         bits >>= ROWS * COLUMN;
     }
-}
-
-/// A bit for each byte (64 at most): whether it is not 0.
-#[inline(always)]
-pub(super) fn nonzero(bytes: &[u8]) -> u64 {
-    let bits = bytes.iter().enumerate();
-    bits.fold(0, |all, (i, &byte)| all | u64::from(byte != 0) << i)
 }
 
 /// A column has room for 2ˢ samples, a group of so many at least.
