@@ -56,8 +56,11 @@ impl Kernel for Narrow<'_> {
                 let in_place = if direct_b { readable::<S>(columns) } else { 0 };
                 let turned = if turning && depth >= TURNED { whole } else { 0 };
                 let to_pack = in_place.max(turned);
-                let rest = b.col_range(to_pack, columns);
-                pack_b(s, product.alpha_b, rest, &mut packed_b[to_pack * depth..]);
+                // Small products, which pack nothing, would feel the call.
+                if to_pack < columns {
+                    let rest = b.col_range(to_pack, columns);
+                    pack_b(s, product.alpha_b, rest, &mut packed_b[to_pack * depth..]);
+                }
                 // Loop 3: mc rows of A and C.
                 for (i, rows) in even_parts(m, mc) {
                     let a = product.a.row_range(i, i + rows).col_range(p, p + depth);
